@@ -1,0 +1,317 @@
+//! The driver: the only place where clock, election and store meet.
+
+use std::collections::VecDeque;
+use std::future::pending;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::clock::{BootTime, Clock, Timer};
+use crate::election::{Action, Change, Election, Ending, Event, NobodyKnows, Swapped};
+use crate::leadership::Leadership;
+use crate::lease::{Holder, Term};
+use crate::node::Shared;
+use crate::store::{Answer, LeaseStore, Observed, StoreError, Swap, Wake, Witness};
+
+/// A change, and the moment it was decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Notice {
+    /// When.
+    pub at: BootTime,
+    /// What.
+    pub change: Change,
+}
+
+/// What users of the library ask of the driver.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Lead whenever possible, without a scope.
+    Stand,
+    /// Lead, and hand the leadership to whoever waits here.
+    Campaign(oneshot::Sender<Leadership>),
+    /// Somebody no longer waits.
+    CampaignDropped,
+    /// The scope of this term has ended: its work has stopped.
+    ScopeEnded {
+        term: Term,
+        resign: bool,
+    },
+    Resign,
+    Watch(mpsc::UnboundedSender<Notice>),
+    Stop,
+}
+
+/// Where the node stands: what handles look at, at the moment they are asked.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Standing {
+    pub(crate) belief: Option<Belief>,
+    /// The term whose lease is led by, or being given back.
+    pub(crate) holds: Option<Term>,
+    /// Leading is to end as soon as the work has stopped.
+    pub(crate) ending: bool,
+    /// Another leader, and until when it may be taken for one.
+    pub(crate) other: Option<(Holder, Term, BootTime)>,
+    /// The store has answered, and nothing is about to come of it.
+    pub(crate) settled: bool,
+}
+
+/// "I lead", with its end.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Belief {
+    pub(crate) term: Term,
+    pub(crate) valid_until: BootTime,
+    /// Here, so that a driver that panics does not unlock what belief still covers.
+    _witness: Option<Witness>,
+}
+
+pub(crate) struct Driver {
+    election: Election,
+    clock: Arc<dyn Clock>,
+    commands: mpsc::UnboundedReceiver<Command>,
+    standing: watch::Sender<Standing>,
+    /// For the scopes it hands out. Weak: when all handles are gone, it stops.
+    shared: std::sync::Weak<Shared>,
+    listeners: Vec<mpsc::UnboundedSender<Notice>>,
+    /// The last announcement of who leads, for listeners that come later.
+    latest: Option<Notice>,
+    campaigns: VecDeque<oneshot::Sender<Leadership>>,
+    stand: bool,
+    wanted: bool,
+    /// The term whose scope a user holds; perhaps of a leadership that is over.
+    scope: Option<Term>,
+    witness: Option<Witness>,
+    failing: bool,
+}
+
+enum Reply {
+    Read(Result<Option<Observed>, StoreError>),
+    Swap(Result<Swap, StoreError>),
+}
+
+/// What is under way in the store.
+#[derive(Default)]
+struct Pending<'a> {
+    call: Option<Answer<'a, Reply>>,
+    wake: Option<Answer<'a, Wake>>,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        election: Election,
+        clock: Arc<dyn Clock>,
+        commands: mpsc::UnboundedReceiver<Command>,
+        standing: watch::Sender<Standing>,
+        shared: std::sync::Weak<Shared>,
+    ) -> Self {
+        Self {
+            election,
+            clock,
+            commands,
+            standing,
+            shared,
+            listeners: Vec::new(),
+            latest: None,
+            campaigns: VecDeque::new(),
+            stand: false,
+            wanted: false,
+            scope: None,
+            witness: None,
+            failing: false,
+        }
+    }
+
+    /// Runs the election until the node is stopped or its last handle dropped.
+    pub(crate) async fn drive(mut self, store: impl LeaseStore, mut timer: Box<dyn Timer>) {
+        let mut pending = Pending::default();
+        self.step(Event::Tick, &store, &mut pending);
+        while !self.election.finished() {
+            let deadline = self.election.deadline();
+            tokio::select! {
+                biased;
+                reply = ready(&mut pending.call) => {
+                    pending.call = None;
+                    let event = self.on_reply(reply);
+                    self.step(event, &store, &mut pending);
+                }
+                command = self.commands.recv() => {
+                    self.on_command(command.unwrap_or(Command::Stop), &store, &mut pending);
+                }
+                wake = ready(&mut pending.wake) => {
+                    pending.wake = None;
+                    self.step(Event::Wake(wake), &store, &mut pending);
+                }
+                () = timer.wait_until(deadline) => self.step(Event::Tick, &store, &mut pending),
+            }
+            self.reconcile(&store, &mut pending);
+        }
+    }
+
+    fn step<'a>(&mut self, event: Event, store: &'a impl LeaseStore, pending: &mut Pending<'a>) {
+        let now = self.clock.now();
+        let actions = self.election.step(now, event);
+        // What was said before is no longer true when it is found out to be wrong.
+        self.publish();
+        for action in actions {
+            match action {
+                Action::Read => {
+                    let answer = store.read();
+                    pending.call = Some(Box::pin(async { Reply::Read(answer.await) }));
+                }
+                Action::Swap { expected, next } => {
+                    let answer = store.swap(expected, next);
+                    pending.call = Some(Box::pin(async { Reply::Swap(answer.await) }));
+                }
+                Action::Abandon => {
+                    pending.call = None;
+                    self.store_failed("no answer within the renew deadline");
+                }
+                Action::Watch(revision) => pending.wake = Some(store.changed(revision)),
+                Action::Prepare(next) => store.prepare(next),
+                Action::Announce(change) => self.announce(now, change),
+            }
+        }
+    }
+
+    fn on_reply(&mut self, reply: Reply) -> Event {
+        let failed = match &reply {
+            Reply::Read(Err(e)) | Reply::Swap(Err(e)) => Some(e.to_string()),
+            _ => None,
+        };
+        match failed {
+            Some(why) => self.store_failed(&why),
+            None if std::mem::take(&mut self.failing) => {
+                self.announce(self.clock.now(), Change::StoreRecovered);
+            }
+            None => {}
+        }
+        match reply {
+            Reply::Read(answer) => Event::Read(answer.map_err(|_| NobodyKnows)),
+            Reply::Swap(Err(_)) => Event::Swap(Err(NobodyKnows)),
+            Reply::Swap(Ok(Swap::Conflict(current))) => Event::Swap(Ok(Swapped::Conflict(current))),
+            Reply::Swap(Ok(Swap::Swapped { revision, witness })) => {
+                if witness.is_some() {
+                    self.witness = witness;
+                }
+                Event::Swap(Ok(Swapped::Done(revision)))
+            }
+        }
+    }
+
+    fn store_failed(&mut self, why: &str) {
+        if !std::mem::replace(&mut self.failing, true) {
+            self.announce(self.clock.now(), Change::StoreFailed(why.to_owned()));
+        }
+    }
+
+    fn on_command<'a>(
+        &mut self,
+        command: Command,
+        store: &'a impl LeaseStore,
+        pending: &mut Pending<'a>,
+    ) {
+        match command {
+            Command::Stand => self.stand = true,
+            Command::Campaign(to) => self.campaigns.push_back(to),
+            Command::CampaignDropped => {}
+            Command::ScopeEnded { term, resign } => {
+                if self.scope == Some(term) {
+                    self.scope = None;
+                    if resign {
+                        self.step(Event::End(Ending::Resigned), store, pending);
+                    }
+                    if self.election.holds() == Some(term) {
+                        self.step(Event::WorkStopped, store, pending);
+                    }
+                }
+            }
+            Command::Resign => self.step(Event::End(Ending::Resigned), store, pending),
+            Command::Watch(listener) => {
+                if let Some(notice) = &self.latest {
+                    let _ = listener.send(notice.clone());
+                }
+                self.listeners.push(listener);
+            }
+            Command::Stop => self.step(Event::Stop, store, pending),
+        }
+    }
+
+    /// Squares what the election does with what users hold and want.
+    fn reconcile<'a>(&mut self, store: &'a impl LeaseStore, pending: &mut Pending<'a>) {
+        self.campaigns.retain(|to| !to.is_closed());
+        // While the work of a lost leadership still runs, no new one is begun.
+        let wanted = self.scope.is_none() && (self.stand || !self.campaigns.is_empty());
+        if wanted != self.wanted && self.election.belief().is_none() {
+            self.wanted = wanted;
+            self.step(Event::Campaign(wanted), store, pending);
+        }
+        if let Some((term, _)) = self.election.belief()
+            && self.scope.is_none()
+        {
+            if !self.election.ending() && self.grant(term) {
+                return;
+            }
+            if self.election.ending() || !self.stand {
+                self.step(Event::WorkStopped, store, pending);
+            }
+        }
+        if !self.election.needs_witness() {
+            self.witness = None;
+        }
+    }
+
+    /// Hands the leadership to the first who waits for it.
+    fn grant(&mut self, term: Term) -> bool {
+        let Some(shared) = self.shared.upgrade() else {
+            return false;
+        };
+        while let Some(to) = self.campaigns.pop_front() {
+            let leadership = Leadership::new(shared.clone(), term, self.witness.clone());
+            if to.send(leadership).is_ok() {
+                self.scope = Some(term);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn publish(&self) {
+        let election = &self.election;
+        let standing = Standing {
+            belief: election.belief().map(|(term, valid_until)| Belief {
+                term,
+                valid_until,
+                _witness: self.witness.clone(),
+            }),
+            holds: election.holds(),
+            ending: election.ending(),
+            other: election
+                .other_leader()
+                .map(|(holder, term, until)| (holder.clone(), term, until)),
+            settled: election.settled(),
+        };
+        self.standing.send_if_modified(|before| {
+            let changed = *before != standing;
+            *before = standing;
+            changed
+        });
+    }
+
+    fn announce(&mut self, at: BootTime, change: Change) {
+        let notice = Notice { at, change };
+        match &notice.change {
+            Change::Elected { .. } | Change::NewLeader { .. } => self.latest = Some(notice.clone()),
+            Change::Revoked { .. } | Change::NoLeader => self.latest = None,
+            _ => {}
+        }
+        self.listeners
+            .retain(|listener| listener.send(notice.clone()).is_ok());
+    }
+}
+
+async fn ready<T>(answer: &mut Option<Answer<'_, T>>) -> T {
+    match answer {
+        Some(answer) => answer.await,
+        None => pending().await,
+    }
+}

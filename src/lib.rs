@@ -1,0 +1,68 @@
+//! Leader election: several copies run against one lease, exactly one leads.
+//!
+//! ```no_run
+//! use leader_demo::{FileStore, LockName, Node};
+//!
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let store = FileStore::open("/var/lib/my-service", &LockName::new("my-service")?)?;
+//!     let node = Node::builder("node-1").start(store)?;
+//!     node.run(|leadership| async move {
+//!         // Leading. This is cancelled when the lease is lost.
+//!         println!("term {} is mine", leadership.term());
+//!         std::future::pending::<()>().await
+//!     })
+//!     .await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # The tour
+//!
+//! All nodes that use one lock name in one store take part in one **election**.
+//! The store keeps one **lease record**: who holds it, or that it is vacant, and
+//! its **term**. The term counts leaderships and is never reused, so it is the
+//! fencing token. A **leader** renews the record every *retry period*; after the
+//! *renew deadline* without success it no longer believes, and only after the
+//! longer *lease duration* may a **candidate** take the record.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`Node`], [`Leadership`], [`Hooks`] | what you hold: a participant, its leadership as a scope, callbacks |
+//! | [`Timing`] | the three durations and the inequalities between them |
+//! | [`Record`], [`Term`], [`Holder`] | the nouns |
+//! | `election` | the rules: a pure value, without clock, I/O or async |
+//! | `driver` | the one place where clock, election and store meet |
+//! | [`store`] | the contract of a store, and those there are: [`FileStore`], [`MemoryStore`] |
+//! | [`clock`] | the only file that reads a clock |
+//!
+//! Why it is safe, and what it does not promise, is in `docs/DESIGN.md`.
+//!
+//! The library installs no signal handler and no logger, keeps no global state,
+//! and runs any number of elections in one process. It needs Linux.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("leader-demo needs Linux: CLOCK_BOOTTIME, timerfd and flock(2) with its rules");
+
+pub mod clock;
+pub mod store;
+
+mod driver;
+mod election;
+mod hooks;
+mod leadership;
+mod lease;
+mod node;
+mod timing;
+
+pub use driver::Notice;
+pub use election::{Acquired, Change, Reason};
+pub use hooks::Hooks;
+pub use leadership::Leadership;
+pub use lease::{
+    DecodeError, Holder, LockName, MAX_NAME_LEN, NameError, NodeId, Record, SessionId, State, Term,
+};
+pub use node::{Changes, Leader, Node, NodeBuilder, StartError, Stopped};
+pub use store::file::FileStore;
+pub use store::memory::{MemoryRegister, MemoryStore};
+pub use timing::{Timing, TimingError};

@@ -1,0 +1,160 @@
+//! The store contract: a compare-and-swap register that knows nothing of time
+//! or leaders.
+//!
+//! A store of your own implements [`LeaseStore`]; the promises below are all
+//! the election relies on, and `tests/store_contract.rs` checks them.
+
+use std::fs::File;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::lease::{Record, Term};
+
+pub mod file;
+pub mod memory;
+
+/// A boxed future: what a [`LeaseStore`]'s methods return.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// One register, holding one lease record.
+///
+/// Dropping a returned future abandons the call. A swap that was abandoned may
+/// still take effect later; the election reckons with it.
+pub trait LeaseStore: Send + Sync + 'static {
+    /// The current record, or none where there never was one or it was deleted.
+    ///
+    /// Linearizable: it reflects every swap that had been answered before the
+    /// read was asked for.
+    ///
+    /// # Errors
+    /// "Nobody knows": the record may be anything.
+    fn read(&self) -> Answer<'_, Result<Option<Observed>, StoreError>>;
+
+    /// Writes `next` if the record still is at `expected` (`None`: absent), in
+    /// one indivisible step.
+    ///
+    /// Of any number of swaps that expect one revision, at most one is answered
+    /// [`Swap::Swapped`]. The first swap of a term is durable before it is
+    /// answered, as far as the store promises durability at all.
+    ///
+    /// # Errors
+    /// "Nobody knows": the swap may have taken effect, may yet, or never will.
+    fn swap(
+        &self,
+        expected: Option<Revision>,
+        next: Record,
+    ) -> Answer<'_, Result<Swap, StoreError>>;
+
+    /// An early wake-up: ends when the record is no longer at `seen`, or its
+    /// holder is dead. It may never end; polling is what the election relies on.
+    fn changed(&self, seen: Revision) -> Answer<'_, Wake> {
+        let _ = seen;
+        Box::pin(std::future::pending())
+    }
+
+    /// A hint: `next` is what this node will soon want to swap in. A store may
+    /// do now whatever would make that slow.
+    fn prepare(&self, next: Record) {
+        let _ = next;
+    }
+}
+
+/// A store's version of a record. Every swap that takes effect makes a new one.
+///
+/// Opaque: compare it for equality, and leave the rest to the store it is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Revision([u64; 3]);
+
+impl Revision {
+    /// For stores: a revision of whatever numbers tell theirs apart.
+    pub const fn new(parts: [u64; 3]) -> Self {
+        Self(parts)
+    }
+
+    /// For stores: the numbers it was made of.
+    pub const fn parts(self) -> [u64; 3] {
+        self.0
+    }
+}
+
+/// A record as it was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Observed {
+    /// Which version of it.
+    pub revision: Revision,
+    /// What it said.
+    pub content: Content,
+}
+
+/// What an observed record said.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Content {
+    /// A lease record.
+    Record(Record),
+    /// Something else, written by a stranger: taken to be *held* by somebody.
+    Garbled {
+        /// The highest term that it may have hidden.
+        floor: Term,
+    },
+}
+
+/// How a swap ended.
+#[derive(Debug)]
+pub enum Swap {
+    /// The record is the one that was asked for.
+    Swapped {
+        /// Its revision.
+        revision: Revision,
+        /// What proves to this store that the session lives, if it has such a thing.
+        witness: Option<Witness>,
+    },
+    /// It was not at the expected revision; this is the current one, which may
+    /// be the caller's own (an earlier swap whose answer was lost).
+    Conflict(Option<Observed>),
+}
+
+/// Why a wait ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Wake {
+    /// Time to look.
+    Changed,
+    /// This is the current record, and the process that wrote it can no longer
+    /// act. To be said only by a store that *knows*.
+    HolderDied(Observed),
+}
+
+/// A descriptor that tells the store "this session's work is alive" while any
+/// clone of it is open. It must not be closed before the work has stopped.
+#[derive(Clone, Debug)]
+pub struct Witness(Arc<File>);
+
+impl PartialEq for Witness {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Witness {
+    /// For stores: wraps the descriptor.
+    pub fn new(file: Arc<File>) -> Self {
+        Self(file)
+    }
+
+    /// The descriptor, for a child process to inherit.
+    pub fn file(&self) -> &File {
+        &self.0
+    }
+}
+
+/// "Nobody knows", and what is known of why.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct StoreError(Arc<str>);
+
+impl StoreError {
+    /// An error with a message that names the store and what would help.
+    pub fn new(message: impl Into<Arc<str>>) -> Self {
+        Self(message.into())
+    }
+}

@@ -1,0 +1,187 @@
+//! The file store: a register made of `link(2)`, woken by `flock(2)`.
+//!
+//! `LOCK_DIR/NAME.lock/` holds one small file for each *revision*, named by its
+//! number; the highest is the current record. The kernel lets exactly one
+//! process create the next number: that is the compare-and-swap. No lock is
+//! ever held while others wait for it, so a frozen process blocks nobody.
+//!
+//! What a number links to is its writer's *claim*, a file that stays flocked
+//! while its session lives. The kernel drops that lock when the process dies,
+//! which is how a `kill -9` is noticed within a millisecond.
+//!
+//! | file | |
+//! |---|---|
+//! | `file/directory.rs` | the directory: is it fit and safe, which numbers are in it |
+//! | `file/claim.rs` | a session's record, written, locked and synced before it matters |
+//! | `file/register.rs` | read and swap, one system call after another |
+//! | `file/waiter.rs` | when "the lock is free" may be taken to mean "the holder died" |
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+
+use tokio::sync::oneshot;
+
+use crate::lease::{LockName, Record, boot_id};
+use crate::store::{Answer, LeaseStore, Observed, Revision, StoreError, Swap, Wake};
+
+mod claim;
+mod directory;
+mod register;
+mod waiter;
+
+use directory::{Inode, Place};
+use register::Register;
+use waiter::Waiters;
+
+/// A thread that does nothing but a few system calls needs little stack.
+const SMALL_STACK: usize = 128 * 1024;
+
+/// One lease, kept in a directory.
+///
+/// ```
+/// # use leader_demo::{FileStore, LockName};
+/// # let dir = tempfile::tempdir()?;
+/// # let dir = dir.path();
+/// let store = FileStore::open(dir, &LockName::new("my-service")?)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct FileStore {
+    place: Arc<Place>,
+    jobs: mpsc::Sender<Job>,
+    waiters: Waiters,
+}
+
+/// Work for the store's own thread: a stalled disk must stall neither the
+/// driver's deadlines nor the runtime's shared blocking pool (rule 14).
+type Job = Box<dyn FnOnce(&mut Register) + Send>;
+
+impl FileStore {
+    /// Opens the lease `name` in `lock_dir`, which is created when missing. The
+    /// files are the user's own: others may neither write nor read them.
+    ///
+    /// # Errors
+    /// What a person has to mend: the directory cannot be made, is not
+    /// writable, belongs to a stranger, is open to everybody, or its filesystem
+    /// has no hard links. What passes by itself, like a full disk, is left to
+    /// the calls that follow.
+    pub fn open(lock_dir: impl AsRef<Path>, name: &LockName) -> Result<Self, StoreError> {
+        Self::open_place(Place::new(lock_dir.as_ref(), name, false))
+    }
+
+    /// As [`open`](Self::open), but for several users: the directory is made
+    /// group-writable with the setgid bit, the files readable by the group.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_shared(lock_dir: impl AsRef<Path>, name: &LockName) -> Result<Self, StoreError> {
+        Self::open_place(Place::new(lock_dir.as_ref(), name, true))
+    }
+
+    fn open_place(place: Place) -> Result<Self, StoreError> {
+        place.check()?;
+        let place = Arc::new(place);
+        let (jobs, work) = mpsc::channel::<Job>();
+        let mut register = Register::new(place.clone());
+        std::thread::Builder::new()
+            .name("lease-store".into())
+            .stack_size(SMALL_STACK)
+            .spawn(move || {
+                for job in work {
+                    job(&mut register);
+                }
+            })
+            .map_err(|e| StoreError::new(format!("cannot start a thread: {e}")))?;
+        Ok(Self {
+            waiters: Waiters::new(place.clone(), boot_id()),
+            place,
+            jobs,
+        })
+    }
+
+    /// The directory that holds this lease.
+    pub fn path(&self) -> &Path {
+        self.place.path()
+    }
+
+    fn ask<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&mut Register) -> Result<T, StoreError> + Send + 'static,
+    ) -> Answer<'_, Result<T, StoreError>> {
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |register| {
+            // Abandoned while it waited behind a slow one: better not done.
+            if !reply.is_closed() {
+                let _ = reply.send(call(register));
+                register.tidy();
+            }
+        });
+        let gone = || StoreError::new("the store's thread is gone");
+        let sent = self.jobs.send(job);
+        Box::pin(async move {
+            sent.map_err(|_| gone())?;
+            answer.await.map_err(|_| gone())?
+        })
+    }
+}
+
+impl LeaseStore for FileStore {
+    fn read(&self) -> Answer<'_, Result<Option<Observed>, StoreError>> {
+        self.ask(|register| register.read())
+    }
+
+    fn swap(
+        &self,
+        expected: Option<Revision>,
+        next: Record,
+    ) -> Answer<'_, Result<Swap, StoreError>> {
+        self.ask(move |register| register.swap(expected, next))
+    }
+
+    fn changed(&self, seen: Revision) -> Answer<'_, Wake> {
+        self.waiters.changed(seen)
+    }
+
+    fn prepare(&self, next: Record) {
+        // Nobody waits for it: what goes wrong here will be said by the swap.
+        drop(self.jobs.send(Box::new(move |register| {
+            let _ = register.prepare(&next);
+        })));
+    }
+}
+
+/// A revision of this store: a number, and the file that it links to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Numbered {
+    number: u64,
+    file: Inode,
+}
+
+impl From<Revision> for Numbered {
+    fn from(revision: Revision) -> Self {
+        let [number, device, inode] = revision.parts();
+        Self {
+            number,
+            file: Inode { device, inode },
+        }
+    }
+}
+
+impl From<Numbered> for Revision {
+    fn from(at: Numbered) -> Self {
+        Self::new([at.number, at.file.device, at.file.inode])
+    }
+}
+
+fn error(path: &Path, error: impl Into<io::Error>) -> StoreError {
+    StoreError::new(format!("{}: {}", path.display(), error.into()))
+}
+
+fn refuse(path: &Path, why: &str) -> StoreError {
+    StoreError::new(format!("{}: {why}", path.display()))
+}
+
+fn lock_path(lock_dir: &Path, name: &LockName) -> PathBuf {
+    lock_dir.join(format!("{name}.lock"))
+}

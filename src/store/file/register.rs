@@ -1,0 +1,453 @@
+//! Read and swap, one system call after another.
+//!
+//! Everything here runs on the store's own thread. Any other process may do
+//! anything between two lines, and may freeze for hours between two of its own.
+
+use std::io;
+use std::sync::{Arc, Weak};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use super::claim::{Claim, Written};
+use super::directory::{Directory, Named, Place};
+use super::{Numbered, error, refuse};
+use crate::lease::{DecodeError, Record, Term, boot_id, decode};
+use crate::store::{Content, Observed, Revision, StoreError, Swap, Witness};
+
+/// How many revisions below the current one are kept: they tell what term an
+/// unreadable record may have hidden, and make room on a full disk.
+const KEPT: u64 = 16;
+
+pub(super) struct Register {
+    place: Arc<Place>,
+    /// Kept open, so that a leader renews even with no descriptor left.
+    directory: Option<Directory>,
+    /// Written and locked, but no number names it yet.
+    staged: Option<Claim>,
+    /// The claim that this session leads by. Whoever believes in the leadership
+    /// owns it: it is unlocked when the last of them lets go, and not before.
+    leading: Option<(Weak<std::fs::File>, Claimed)>,
+    chores: Chores,
+    /// Names of claims this session made and has not removed.
+    made: Vec<String>,
+    serial: u64,
+}
+
+/// A claim without its descriptor.
+struct Claimed {
+    name: String,
+    record: Record,
+    inode: super::Inode,
+}
+
+/// What can wait until the caller has its answer.
+#[derive(Default)]
+struct Chores {
+    old: Vec<u64>,
+    collect: bool,
+}
+
+/// What is linked under the next number.
+struct Source {
+    name: String,
+    inode: super::Inode,
+    kind: Kind,
+}
+
+enum Kind {
+    Acquisition,
+    Renewal(Arc<std::fs::File>),
+    Vacancy,
+}
+
+impl Register {
+    pub(super) fn new(place: Arc<Place>) -> Self {
+        Self {
+            place,
+            directory: None,
+            staged: None,
+            leading: None,
+            chores: Chores::default(),
+            made: Vec::new(),
+            serial: 0,
+        }
+    }
+
+    /// The directory that is at the path now, whatever was there before.
+    fn directory(&mut self) -> Result<Option<&Directory>, StoreError> {
+        let there = match &self.directory {
+            Some(directory) => directory.is_still_there()?,
+            None => false,
+        };
+        if !there {
+            // What was made in the old one is of no use in another.
+            self.directory = None;
+            self.directory = self.place.open()?;
+            self.staged = None;
+            self.made.clear();
+        }
+        Ok(self.directory.as_ref())
+    }
+
+    pub(super) fn read(&mut self) -> Result<Option<Observed>, StoreError> {
+        match self.directory()? {
+            Some(directory) => read_in(directory),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn swap(
+        &mut self,
+        expected: Option<Revision>,
+        next: Record,
+    ) -> Result<Swap, StoreError> {
+        let expected = expected.map(Numbered::from);
+        if self.directory()?.is_none() {
+            // Only who expects nothing may make the directory anew: a renewal
+            // must not bring a deleted record back.
+            if expected.is_some() {
+                return Ok(Swap::Conflict(None));
+            }
+            self.place.create()?;
+        }
+        let Some(number) = expected.map_or(0, |e| e.number).checked_add(1) else {
+            return Err(refuse(self.place.path(), "has run out of numbers"));
+        };
+        match self.directory()? {
+            Some(directory) if is_at(directory, expected)?.is_some() => {}
+            _ => return Ok(Swap::Conflict(self.read()?)),
+        }
+        let source = self.source(&next)?;
+        // The directory is the one that was looked at above; what is there by
+        // now is found out below.
+        let Some(directory) = &self.directory else {
+            return Ok(Swap::Conflict(None));
+        };
+        match link(directory, &source.name, number) {
+            Ok(()) => {}
+            // Also when it is this session's own: an earlier link whose answer
+            // was lost. The election goes on from there.
+            Err(Errno::EXIST) => return Ok(Swap::Conflict(self.read()?)),
+            Err(Errno::NOENT) if !matches!(source.kind, Kind::Renewal(_)) => {
+                // Collected by mistake, or the directory is gone: make another.
+                self.staged = None;
+                return Err(refuse(self.place.path(), "the claim was removed"));
+            }
+            Err(e) => return Err(error(self.place.path(), e)),
+        }
+        // Look again: whoever slept may have taken a number that had been
+        // cleaned up long ago, or one in a directory nobody sees any more.
+        let number = Numbered {
+            number,
+            file: source.inode,
+        };
+        match look_again(directory, expected, number)? {
+            Some(old) => self.chores.old = old,
+            None => {
+                if directory.inode_of(number.number)? == Some(number.file) {
+                    directory.unlink(number.number);
+                }
+                return Ok(Swap::Conflict(self.read()?));
+            }
+        }
+        let witness = self.took_effect(source)?;
+        Ok(Swap::Swapped {
+            revision: number.into(),
+            witness,
+        })
+    }
+
+    fn took_effect(&mut self, source: Source) -> Result<Option<Witness>, StoreError> {
+        match source.kind {
+            Kind::Renewal(file) => Ok(Some(Witness::new(file))),
+            Kind::Vacancy => {
+                self.leading = None;
+                Ok(None)
+            }
+            Kind::Acquisition => {
+                self.chores.collect = true;
+                // A sync that failed may have lost what it was to keep, and a
+                // second one would not say so: this claim and its term are
+                // burnt. Taking it out of here closes it.
+                let claim = self.staged.take();
+                let (Some(claim), Some(directory)) = (claim, &self.directory) else {
+                    return Err(refuse(self.place.path(), "the claim was removed"));
+                };
+                directory.sync().map_err(|e| error(self.place.path(), e))?;
+                let owner = Arc::downgrade(&claim.file);
+                let claimed = Claimed {
+                    name: claim.name,
+                    record: claim.record,
+                    inode: claim.inode,
+                };
+                self.leading = Some((owner, claimed));
+                Ok(Some(Witness::new(claim.file)))
+            }
+        }
+    }
+
+    /// Finds or stages the file to link for `next`.
+    fn source(&mut self, next: &Record) -> Result<Source, StoreError> {
+        if let Some((owner, claimed)) = &self.leading
+            && claimed.record == *next
+            && let Some(file) = owner.upgrade()
+        {
+            return Ok(Source {
+                name: claimed.name.clone(),
+                inode: claimed.inode,
+                kind: Kind::Renewal(file),
+            });
+        }
+        if next.holder().is_none() {
+            let vacant = self.stage(next)?;
+            return Ok(Source {
+                name: vacant.name,
+                inode: vacant.inode,
+                kind: Kind::Vacancy,
+            });
+        }
+        self.prepare(next)?;
+        match &self.staged {
+            Some(claim) => Ok(Source {
+                name: claim.name.clone(),
+                inode: claim.inode,
+                kind: Kind::Acquisition,
+            }),
+            None => Err(refuse(self.place.path(), "was removed meanwhile")),
+        }
+    }
+
+    /// Stages the claim for `next`, unless that has been done.
+    pub(super) fn prepare(&mut self, next: &Record) -> Result<(), StoreError> {
+        if self.directory()?.is_none() {
+            return Ok(());
+        }
+        if self.staged.as_ref().is_none_or(|c| c.record != *next) {
+            self.staged = None;
+            self.staged = Some(self.stage(next)?);
+        }
+        Ok(())
+    }
+
+    fn stage(&mut self, record: &Record) -> Result<Claim, StoreError> {
+        let mode = self.place.file_mode();
+        let failed = |place: &Place, e| error(&place.path().join("claims"), e);
+        for _ in 0..8 {
+            let Some(directory) = &self.directory else {
+                return Err(refuse(self.place.path(), "was removed meanwhile"));
+            };
+            self.serial += 1;
+            let name = format!("{:x}-{}", unique(), self.serial);
+            match Claim::stage(directory, name, record.clone(), mode) {
+                Ok(claim) => {
+                    self.made.push(claim.name.clone());
+                    return Ok(claim);
+                }
+                // Somebody removed the folder: it is ours to make.
+                Err(Errno::NOENT) => {
+                    self.place.create()?;
+                    self.directory()?;
+                }
+                // A collector looked at it the moment it was made.
+                Err(Errno::WOULDBLOCK) => {}
+                Err(e) => return Err(failed(&self.place, e)),
+            }
+        }
+        Err(failed(&self.place, Errno::AGAIN))
+    }
+
+    /// Clean-up, once the caller has its answer.
+    pub(super) fn tidy(&mut self) {
+        let Chores { old, collect } = std::mem::take(&mut self.chores);
+        let Some(directory) = &self.directory else {
+            return;
+        };
+        for number in old {
+            directory.unlink(number);
+        }
+        let staged = self.staged.as_ref().map(|c| &c.name);
+        let leading = self
+            .leading
+            .as_ref()
+            .filter(|(owner, _)| owner.strong_count() > 0)
+            .map(|(_, c)| &c.name);
+        self.made.retain(|name| {
+            let used = Some(name) == staged || Some(name) == leading;
+            if !used {
+                directory.unlink_claim(name);
+            }
+            used
+        });
+        if collect {
+            let _ = self.collect(directory);
+        }
+    }
+
+    /// Removes the claims of sessions that ended without tidying up.
+    ///
+    /// A mistake here costs their owner a new claim and nothing else.
+    fn collect(&self, directory: &Directory) -> io::Result<()> {
+        let here = boot_id();
+        for name in directory.claims()? {
+            if self.made.contains(&name) {
+                continue;
+            }
+            let Ok(mut file) = directory.open_claim(&name, OFlags::RDONLY, Mode::empty()) else {
+                continue;
+            };
+            if fs2::FileExt::try_lock_shared(&file).is_err() {
+                continue;
+            }
+            let mut content = Vec::new();
+            io::Read::read_to_end(
+                &mut io::Read::take(&mut file, super::directory::LARGEST_RECORD),
+                &mut content,
+            )?;
+            let abandoned = match decode::<Written>(&content) {
+                // Locks of another machine cannot be seen from here.
+                Ok(written) => match written.record.holder() {
+                    Some(holder) => here.is_some() && holder.boot_id == here,
+                    None => true,
+                },
+                Err(DecodeError::Garbled) => true,
+                Err(DecodeError::Newer(_)) => false,
+            };
+            if abandoned {
+                directory.unlink_claim(&name);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Staged claims that were never used go with their session.
+impl Drop for Register {
+    fn drop(&mut self) {
+        self.staged = None;
+        self.leading = None;
+        self.tidy();
+    }
+}
+
+/// Tells claims of all sessions and processes apart.
+fn unique() -> u64 {
+    let mut bytes = [0; 8];
+    // Two that are equal only make one of them try again.
+    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    u64::from_ne_bytes(bytes)
+}
+
+/// Whether the current record is the one expected; then, all the numbers.
+fn is_at(
+    directory: &Directory,
+    expected: Option<Numbered>,
+) -> Result<Option<Vec<u64>>, StoreError> {
+    let numbers = directory.numbers()?;
+    let there = match (numbers.last(), expected) {
+        (None, None) => true,
+        (Some(&top), Some(e)) => top == e.number && directory.inode_of(top)? == Some(e.file),
+        _ => false,
+    };
+    Ok(there.then_some(numbers))
+}
+
+fn link(directory: &Directory, claim: &str, number: u64) -> Result<(), Errno> {
+    let linked = directory.link(claim, number);
+    if matches!(linked, Err(Errno::NOSPC | Errno::DQUOT)) {
+        // A name or an inode short: the oldest revision gives up its own, but
+        // never the current one, which is what a reader must find.
+        let oldest = directory.numbers().ok().and_then(|n| n.first().copied());
+        if let Some(oldest) = oldest
+            && oldest + 1 < number
+        {
+            directory.unlink(oldest);
+            return directory.link(claim, number);
+        }
+    }
+    linked
+}
+
+/// Whether the new number is the one after `expected` and the highest, in the
+/// directory that everybody sees; then, which numbers may go.
+fn look_again(
+    directory: &Directory,
+    expected: Option<Numbered>,
+    new: Numbered,
+) -> Result<Option<Vec<u64>>, StoreError> {
+    let mut numbers = directory.numbers()?;
+    let highest = numbers.last() == Some(&new.number);
+    let mine = directory.inode_of(new.number)? == Some(new.file);
+    let follows = match expected {
+        Some(before) => directory.inode_of(before.number)? == Some(before.file),
+        None => true,
+    };
+    if !(highest && mine && follows && directory.is_still_there()?) {
+        return Ok(None);
+    }
+    numbers.retain(|n| *n < new.number.saturating_sub(KEPT));
+    Ok(Some(numbers))
+}
+
+/// The record that the highest number names.
+pub(super) fn read_in(directory: &Directory) -> Result<Option<Observed>, StoreError> {
+    for _ in 0..64 {
+        let numbers = directory.numbers()?;
+        let Some(&top) = numbers.last() else {
+            return Ok(None);
+        };
+        let (at, content) = match directory.load(top)? {
+            // It was cleaned up since: there is a higher one now.
+            Named::Gone => continue,
+            Named::Stray(at) => (at, None),
+            Named::File { at, content, .. } => {
+                let path = directory.path_of(top);
+                (
+                    at,
+                    record_in(&content).map_err(|e| refuse(&path, &e.to_string()))?,
+                )
+            }
+        };
+        let content = match content {
+            Some(record) => Content::Record(record),
+            None => Content::Garbled {
+                floor: floor_below(directory, &numbers)?,
+            },
+        };
+        return Ok(Some(Observed {
+            revision: at.into(),
+            content,
+        }));
+    }
+    Err(refuse(
+        directory.path(),
+        "changes faster than it can be read",
+    ))
+}
+
+/// A record; none where a stranger wrote something else.
+fn record_in(content: &[u8]) -> Result<Option<Record>, DecodeError> {
+    match decode::<Written>(content) {
+        Ok(written) => Ok(Some(written.record)),
+        Err(DecodeError::Garbled) => Ok(None),
+        Err(newer) => Err(newer),
+    }
+}
+
+/// The highest term that the unreadable top may have hidden: every revision
+/// since the last readable one could have been a leadership.
+fn floor_below(directory: &Directory, numbers: &[u64]) -> Result<Term, StoreError> {
+    let (top, below) = numbers.split_last().expect("the top is one of them");
+    for number in below.iter().rev() {
+        if let Named::File { content, .. } = directory.load(*number)?
+            && let Ok(Some(record)) = record_in(&content)
+        {
+            return Ok(record.term.plus(top - number).unwrap_or(Term::MAX));
+        }
+    }
+    Err(refuse(
+        directory.path(),
+        "nothing in it can be read, so no term is known to be unused: look what is there, and \
+         remove the directory once no node runs",
+    ))
+}

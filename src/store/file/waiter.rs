@@ -1,0 +1,174 @@
+//! When "the lock is free" may be taken to mean "the holder died".
+//!
+//! A thread of its own waits in `flock(2)` for the claim that the current
+//! record is: it costs no CPU, but can neither be cancelled nor borrowed from
+//! a pool that others need. It ends when the holder closes its claim or dies.
+
+use std::fs::File;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use super::claim::Written;
+use super::directory::{Inode, Named, Place};
+use super::{Numbered, SMALL_STACK};
+use crate::lease::{Record, decode};
+use crate::store::{Answer, Content, Observed, Revision, Wake};
+
+#[derive(Debug)]
+pub(super) struct Waiters {
+    place: Arc<Place>,
+    boot_id: Option<Arc<str>>,
+    /// The one that waits for the current claim; renewals link the same file,
+    /// so it serves for all of them.
+    current: Mutex<Option<Waiting>>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    file: Inode,
+    verdict: watch::Receiver<Option<Verdict>>,
+}
+
+#[derive(Clone, Debug)]
+enum Verdict {
+    Wake(Wake),
+    /// This file's lock says nothing about its writer.
+    Meaningless,
+}
+
+impl Waiters {
+    pub(super) fn new(place: Arc<Place>, boot_id: Option<Arc<str>>) -> Self {
+        Self {
+            place,
+            boot_id,
+            current: Mutex::new(None),
+        }
+    }
+
+    pub(super) fn changed(&self, seen: Revision) -> Answer<'_, Wake> {
+        let verdict = self.wait_for(seen.into());
+        Box::pin(async move {
+            if let Some(mut verdict) = verdict
+                && let Ok(verdict) = verdict.wait_for(Option::is_some).await
+                && let Some(Verdict::Wake(wake)) = &*verdict
+            {
+                return wake.clone();
+            }
+            std::future::pending().await
+        })
+    }
+
+    fn wait_for(&self, seen: Numbered) -> Option<watch::Receiver<Option<Verdict>>> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(waiting) = &*current
+            && waiting.file == seen.file
+            && !matches!(*waiting.verdict.borrow(), Some(Verdict::Wake(_)))
+        {
+            return Some(waiting.verdict.clone());
+        }
+        let (tell, verdict) = watch::channel(None);
+        let (place, boot_id) = (self.place.clone(), self.boot_id.clone());
+        let spawned = std::thread::Builder::new()
+            .name("lease-waiter".into())
+            .stack_size(SMALL_STACK)
+            .spawn(move || {
+                // An error here costs the early wake-up; the next look will say why.
+                let said = wait(&place, boot_id.as_deref(), seen);
+                tell.send_replace(Some(said.unwrap_or(Verdict::Meaningless)));
+            });
+        let waiting = spawned.ok().map(|_| Waiting {
+            file: seen.file,
+            verdict,
+        });
+        *current = waiting;
+        current.as_ref().map(|w| w.verdict.clone())
+    }
+}
+
+fn wait(place: &Place, boot_id: Option<&str>, seen: Numbered) -> io::Result<Verdict> {
+    let changed = Ok(Verdict::Wake(Wake::Changed));
+    let Some(directory) = place.open().map_err(io::Error::other)? else {
+        return changed;
+    };
+    let named = directory.load(seen.number).map_err(io::Error::other)?;
+    let Named::File { at, file, content } = named else {
+        return changed;
+    };
+    if at != seen {
+        return changed;
+    }
+    let Some(record) = locked_by_its_writer(&file, at.file, &content, boot_id)? else {
+        return Ok(Verdict::Meaningless);
+    };
+    drop(directory);
+    lock_shared(&file)?;
+    // The lock is free, so its writer will never act on it again. Is it still
+    // the record? The file stays open until that is known: its inode cannot
+    // become another file's meanwhile.
+    let Some(directory) = place.open().map_err(io::Error::other)? else {
+        return changed;
+    };
+    let Some(&top) = directory.numbers().map_err(io::Error::other)?.last() else {
+        return changed;
+    };
+    if directory.inode_of(top).map_err(io::Error::other)? != Some(at.file) {
+        return changed;
+    }
+    let revision = Numbered {
+        number: top,
+        file: at.file,
+    };
+    Ok(Verdict::Wake(Wake::HolderDied(Observed {
+        revision: revision.into(),
+        content: Content::Record(record),
+    })))
+}
+
+/// The record, if its lock is one that this machine's kernel keeps for the
+/// very process that wrote it.
+fn locked_by_its_writer(
+    file: &File,
+    at: Inode,
+    content: &[u8],
+    boot_id: Option<&str>,
+) -> io::Result<Option<Record>> {
+    let Ok(written) = decode::<Written>(content) else {
+        return Ok(None);
+    };
+    // A vacant record is locked by nobody.
+    let Some(holder) = written.record.holder() else {
+        return Ok(None);
+    };
+    let same_boot = boot_id.is_some() && holder.boot_id.as_deref() == boot_id;
+    let meaningful = same_boot && written.inode() == at && is_local(file)?;
+    Ok(meaningful.then_some(written.record))
+}
+
+/// Whether the filesystem is known to keep its locks on this machine alone.
+/// Machines that were cloned while running share a boot id.
+fn is_local(file: &File) -> io::Result<bool> {
+    const LOCAL: [i64; 8] = [
+        0xef53,      // ext2, ext3, ext4
+        0x5846_5342, // XFS
+        0x9123_683e, // Btrfs
+        0x0102_1994, // tmpfs
+        0xf2f5_2010, // F2FS
+        0x2fc1_2fc1, // ZFS
+        0xca45_1a4e, // bcachefs
+        0x8584_58f6, // ramfs
+    ];
+    let kind = rustix::fs::fstatfs(file)?.f_type as i64 & 0xffff_ffff;
+    Ok(LOCAL.contains(&kind))
+}
+
+/// fs2 does not retry what a signal interrupted.
+fn lock_shared(file: &File) -> io::Result<()> {
+    loop {
+        match fs2::FileExt::lock_shared(file) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}

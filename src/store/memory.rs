@@ -1,0 +1,102 @@
+//! The memory store: elections within one process, for tests and embedding.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::lease::{LockName, Record};
+use crate::store::{Answer, Content, LeaseStore, Observed, Revision, StoreError, Swap, Wake};
+
+/// A space of named registers. Clones share it.
+///
+/// ```
+/// # use leader_demo::{LockName, MemoryStore};
+/// let space = MemoryStore::new();
+/// let store = space.register(&LockName::new("my-service")?);
+/// # Ok::<(), leader_demo::NameError>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore {
+    registers: Arc<Mutex<HashMap<LockName, Arc<watch::Sender<Slot>>>>>,
+}
+
+/// How many swaps there were, and what the last one left.
+type Slot = (u64, Option<Record>);
+
+impl MemoryStore {
+    /// A new, empty space.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The register with this name; the same one for everybody who asks.
+    pub fn register(&self, name: &LockName) -> MemoryRegister {
+        let mut registers = self.lock();
+        let slot = registers.entry(name.clone()).or_default();
+        MemoryRegister { slot: slot.clone() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<LockName, Arc<watch::Sender<Slot>>>> {
+        // Nothing that can panic leaves the map half changed.
+        self.registers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One register of a [`MemoryStore`].
+#[derive(Clone, Debug)]
+pub struct MemoryRegister {
+    slot: Arc<watch::Sender<Slot>>,
+}
+
+fn observed((number, record): &Slot) -> Option<Observed> {
+    record.clone().map(|record| Observed {
+        revision: revision(*number),
+        content: Content::Record(record),
+    })
+}
+
+const fn revision(number: u64) -> Revision {
+    Revision::new([number, 0, 0])
+}
+
+impl LeaseStore for MemoryRegister {
+    fn read(&self) -> Answer<'_, Result<Option<Observed>, StoreError>> {
+        Box::pin(async { Ok(observed(&self.slot.borrow())) })
+    }
+
+    fn swap(
+        &self,
+        expected: Option<Revision>,
+        next: Record,
+    ) -> Answer<'_, Result<Swap, StoreError>> {
+        Box::pin(async move {
+            let mut answer = Swap::Conflict(None);
+            self.slot.send_if_modified(|slot| {
+                let current = observed(slot);
+                if current.as_ref().map(|o| o.revision) != expected {
+                    answer = Swap::Conflict(current);
+                    return false;
+                }
+                *slot = (slot.0 + 1, Some(next));
+                answer = Swap::Swapped {
+                    revision: revision(slot.0),
+                    witness: None,
+                };
+                true
+            });
+            Ok(answer)
+        })
+    }
+
+    fn changed(&self, seen: Revision) -> Answer<'_, Wake> {
+        let mut slot = self.slot.subscribe();
+        Box::pin(async move {
+            // The sender lives as long as `self`, so this can only end well.
+            let _ = slot.wait_for(|(number, _)| revision(*number) != seen).await;
+            Wake::Changed
+        })
+    }
+}
