@@ -109,8 +109,10 @@ pub enum Swap {
         /// What proves to this store that the session lives, if it has such a thing.
         witness: Option<Witness>,
     },
-    /// It was not at the expected revision; this is the current one, which may
-    /// be the caller's own (an earlier swap whose answer was lost).
+    /// The record is not the one that was asked for: it was not at the expected
+    /// revision, or has moved on before this could be answered. This is the
+    /// current one, which may be the caller's own (an earlier swap whose answer
+    /// was lost).
     Conflict(Option<Observed>),
 }
 

@@ -182,7 +182,10 @@ fn two_nodes_with_one_id_are_two_sessions_and_a_warning_says_so() {
     let warning = second.until("warning");
     let message = warning["message"].as_str().unwrap();
     assert!(message.contains("twin"), "{message}");
-    assert!(message.contains(&format!("pid {}", first.pid())), "{message}");
+    assert!(
+        message.contains(&format!("pid {}", first.pid())),
+        "{message}"
+    );
     assert!(second.events("elected").is_empty());
     first.kill();
     assert_eq!(second.until("elected")["term"], 2);
@@ -192,7 +195,9 @@ fn two_nodes_with_one_id_are_two_sessions_and_a_warning_says_so() {
 #[test]
 fn a_hundred_candidates_have_one_leader_and_the_next_is_one_of_them() {
     let cluster = Cluster::new(&["--lease-duration=10m", "--retry-period=10s"]);
-    let mut nodes: Vec<_> = (0..100).map(|i| cluster.start(&format!("node-{i}"))).collect();
+    let mut nodes: Vec<_> = (0..100)
+        .map(|i| cluster.start(&format!("node-{i}")))
+        .collect();
     for term in 1..=3 {
         let leader = wait_for_leader(&nodes, term);
         nodes[leader].kill();

@@ -243,7 +243,11 @@ impl Drop for Node {
 }
 
 pub fn ns(line: &Value, field: &str) -> BootTime {
-    BootTime::from_nanos(line[field].as_u64().unwrap_or_else(|| panic!("{field} in {line}")))
+    BootTime::from_nanos(
+        line[field]
+            .as_u64()
+            .unwrap_or_else(|| panic!("{field} in {line}")),
+    )
 }
 
 /// Asserts what must hold whatever happened: no two of these processes said
@@ -261,7 +265,10 @@ pub fn assert_one_leader_at_a_time(nodes: &[&Node]) {
                 }
                 "heartbeat" if line["role"] == "leader" => {
                     let at = ns(&line, "boottime_ns");
-                    assert!(at < ns(&line, "valid_until_ns"), "outside its lease: {line}");
+                    assert!(
+                        at < ns(&line, "valid_until_ns"),
+                        "outside its lease: {line}"
+                    );
                     let span = open.as_mut().expect("a leader was elected");
                     span.2 = at;
                 }
@@ -278,7 +285,9 @@ pub fn assert_one_leader_at_a_time(nodes: &[&Node]) {
     }
     spans.sort();
     for pair in spans.windows(2) {
-        let [before, after] = pair else { unreachable!() };
+        let [before, after] = pair else {
+            unreachable!()
+        };
         assert!(before.0 < after.0, "one term twice: {before:?} {after:?}");
         assert!(before.2 <= after.1, "two leaders: {before:?} {after:?}");
     }

@@ -1,0 +1,329 @@
+//! The promises of `LeaseStore`, checked for every store there is.
+//!
+//! A new store adds one line at the end.
+#![allow(missing_docs, clippy::disallowed_methods)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use leader_demo::store::{Content, LeaseStore, Observed, Revision, Swap, Wake};
+use leader_demo::{
+    FileStore, Holder, LockName, MemoryStore, Node, NodeId, Record, SessionId, State, Term,
+};
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Somewhere to open one register as often as there are participants, as
+/// different processes would.
+trait Home: Send + Sync + 'static {
+    type Store: LeaseStore;
+    fn new() -> Self;
+    fn open(&self) -> Self::Store;
+}
+
+struct Files(tempfile::TempDir);
+
+impl Home for Files {
+    type Store = FileStore;
+
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn open(&self) -> FileStore {
+        FileStore::open(self.0.path(), &LockName::new("contract").unwrap()).unwrap()
+    }
+}
+
+struct Memory(MemoryStore);
+
+impl Home for Memory {
+    type Store = leader_demo::MemoryRegister;
+
+    fn new() -> Self {
+        Self(MemoryStore::new())
+    }
+
+    fn open(&self) -> Self::Store {
+        self.0.register(&LockName::new("contract").unwrap())
+    }
+}
+
+fn holder() -> Holder {
+    Holder::here(NodeId::new("n").unwrap()).unwrap()
+}
+
+fn held(term: u64) -> Record {
+    held_by(holder(), term)
+}
+
+fn held_by(holder: Holder, term: u64) -> Record {
+    Record {
+        term: Term::new(term).unwrap(),
+        lease_duration: Duration::from_secs(10),
+        state: State::Held(holder),
+    }
+}
+
+fn vacant(term: u64, successor: Option<SessionId>) -> Record {
+    Record {
+        state: State::Vacant { successor },
+        ..held(term)
+    }
+}
+
+async fn swapped(store: &impl LeaseStore, expected: Option<Revision>, next: &Record) -> Revision {
+    match store.swap(expected, next.clone()).await.unwrap() {
+        // The witness is dropped: this session dies at once, as far as others can see.
+        Swap::Swapped { revision, .. } => revision,
+        Swap::Conflict(current) => panic!("conflict with {current:?}"),
+    }
+}
+
+async fn conflict(
+    store: &impl LeaseStore,
+    expected: Option<Revision>,
+    next: Record,
+) -> Option<Observed> {
+    match store.swap(expected, next).await.unwrap() {
+        Swap::Conflict(current) => current,
+        Swap::Swapped { .. } => panic!("swapped from {expected:?}"),
+    }
+}
+
+fn observed(revision: Revision, record: &Record) -> Option<Observed> {
+    Some(Observed {
+        revision,
+        content: Content::Record(record.clone()),
+    })
+}
+
+async fn what_was_never_written_is_absent<H: Home>() {
+    let home = H::new();
+    assert_eq!(home.open().read().await.unwrap(), None);
+}
+
+async fn everybody_reads_what_was_swapped_in<H: Home>() {
+    let home = H::new();
+    let (a, b) = (home.open(), home.open());
+    let mut at = None;
+    for record in [
+        held(1),
+        vacant(1, None),
+        vacant(2, Some(SessionId::from_u128(7))),
+    ] {
+        let revision = swapped(&a, at, &record).await;
+        assert_ne!(Some(revision), at);
+        assert_eq!(a.read().await.unwrap(), observed(revision, &record));
+        assert_eq!(b.read().await.unwrap(), observed(revision, &record));
+        at = Some(revision);
+    }
+}
+
+async fn a_conflict_carries_the_current_record<H: Home>() {
+    let home = H::new();
+    let (a, b) = (home.open(), home.open());
+    let (first, second) = (held(1), held(2));
+    let one = swapped(&a, None, &first).await;
+    assert_eq!(conflict(&b, None, held(5)).await, observed(one, &first));
+    let two = swapped(&b, Some(one), &second).await;
+    // From a revision that is over, to one's own record or another's.
+    assert_eq!(
+        conflict(&a, Some(one), first.clone()).await,
+        observed(two, &second)
+    );
+    assert_eq!(
+        conflict(&b, Some(one), second.clone()).await,
+        observed(two, &second)
+    );
+    assert_eq!(conflict(&a, None, first).await, observed(two, &second));
+    assert_eq!(a.read().await.unwrap(), observed(two, &second));
+}
+
+async fn an_equal_record_makes_a_new_revision<H: Home>() {
+    let home = H::new();
+    let store = home.open();
+    let record = held(1);
+    let Swap::Swapped {
+        revision: mut at,
+        witness: _kept,
+    } = store.swap(None, record.clone()).await.unwrap()
+    else {
+        panic!("nobody else is here")
+    };
+    for _ in 0..100 {
+        let next = swapped(&store, Some(at), &record).await;
+        assert_ne!(next, at);
+        assert_eq!(
+            conflict(&store, Some(at), record.clone()).await,
+            observed(next, &record)
+        );
+        at = next;
+    }
+}
+
+async fn a_release_keeps_the_term<H: Home>() {
+    let home = H::new();
+    let store = home.open();
+    let one = swapped(&store, None, &held(41)).await;
+    let two = swapped(&store, Some(one), &vacant(41, None)).await;
+    let Some(Observed {
+        content: Content::Record(record),
+        ..
+    }) = store.read().await.unwrap()
+    else {
+        panic!("there is a record")
+    };
+    assert_eq!(record.term.get(), 41);
+    assert_eq!(record.holder(), None);
+    swapped(&home.open(), Some(two), &held(42)).await;
+}
+
+/// Fifty writers count in the term field. No two successes may have started
+/// from one revision: they would have counted to the same number.
+async fn swaps_are_linearizable_under_fifty_writers<H: Home>() {
+    const WRITERS: u64 = 50;
+    const EACH: usize = 4;
+    let home = Arc::new(H::new());
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|_| {
+            let home = home.clone();
+            tokio::spawn(async move {
+                let store = home.open();
+                let me = holder();
+                let mut mine = Vec::new();
+                let mut seen = store.read().await.unwrap();
+                while mine.len() < EACH {
+                    let (at, term) = (seen.as_ref().map(|o| o.revision), count(&seen));
+                    match store.swap(at, held_by(me.clone(), term + 1)).await.unwrap() {
+                        Swap::Swapped { .. } => {
+                            mine.push(term + 1);
+                            seen = store.read().await.unwrap();
+                            assert!(count(&seen) > term, "a read older than a swap");
+                        }
+                        Swap::Conflict(current) => seen = current,
+                    }
+                }
+                mine
+            })
+        })
+        .collect();
+    let mut successes = Vec::new();
+    for writer in writers {
+        successes.extend(
+            timeout(PATIENCE, writer)
+                .await
+                .expect("no livelock")
+                .unwrap(),
+        );
+    }
+    let last = count(&home.open().read().await.unwrap());
+    assert!(successes.iter().all(|s| *s <= last), "a success was undone");
+    successes.sort_unstable();
+    successes.dedup();
+    assert_eq!(
+        successes.len(),
+        WRITERS as usize * EACH,
+        "two successes from one revision"
+    );
+}
+
+fn count(seen: &Option<Observed>) -> u64 {
+    match seen {
+        None => 0,
+        Some(Observed {
+            content: Content::Record(record),
+            ..
+        }) => record.term.get(),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn a_wait_ends_when_the_record_changes_hands<H: Home>() {
+    let home = H::new();
+    let (a, b) = (home.open(), home.open());
+    let record = held(1);
+    let Swap::Swapped { revision, witness } = a.swap(None, record).await.unwrap() else {
+        panic!("nobody else is here")
+    };
+    let mut wait = b.changed(revision);
+    assert!(timeout(Duration::from_millis(50), &mut wait).await.is_err());
+    swapped(&a, Some(revision), &vacant(1, None)).await;
+    drop(witness);
+    let wake = timeout(PATIENCE, wait).await.expect("a wake-up");
+    // Given back, which is not the same as dead.
+    assert_eq!(wake, Wake::Changed);
+}
+
+async fn a_hundred_candidates_elect_one<H: Home>() {
+    let home = H::new();
+    let nodes: Vec<_> = (0..100)
+        .map(|i| {
+            let node = Node::builder(format!("node-{i}"))
+                .lease_duration(Duration::from_secs(600))
+                .retry_period(Duration::from_secs(1))
+                .start(home.open())
+                .unwrap();
+            node.stand();
+            node
+        })
+        .collect();
+    let agreed = async {
+        loop {
+            let leaders: Vec<_> = nodes
+                .iter()
+                .map(|n| n.leader().map(|l| l.holder.session))
+                .collect();
+            if leaders[0].is_some() && leaders.iter().all(|l| *l == leaders[0]) {
+                return;
+            }
+            assert!(nodes.iter().filter(|n| n.is_leader()).count() <= 1);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, agreed).await.expect("agreement");
+    assert_eq!(nodes.iter().filter(|n| n.is_leader()).count(), 1);
+}
+
+async fn an_abandoned_call_does_no_harm<H: Home>() {
+    let home = H::new();
+    let store = home.open();
+    let me = holder();
+    for term in 1..50 {
+        drop(store.swap(None, held_by(me.clone(), term)));
+        drop(store.read());
+    }
+    // It may have taken effect, once, or not.
+    assert!(count(&store.read().await.unwrap()) < 50);
+}
+
+macro_rules! every_store {
+    ($($module:ident: $home:ty;)*) => {$(
+        mod $module {
+            use super::*;
+            every_store!(@cases $home:
+                what_was_never_written_is_absent
+                everybody_reads_what_was_swapped_in
+                a_conflict_carries_the_current_record
+                an_equal_record_makes_a_new_revision
+                a_release_keeps_the_term
+                swaps_are_linearizable_under_fifty_writers
+                a_wait_ends_when_the_record_changes_hands
+                a_hundred_candidates_elect_one
+                an_abandoned_call_does_no_harm
+            );
+        }
+    )*};
+    (@cases $home:ty: $($case:ident)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+        async fn $case() {
+            super::$case::<$home>().await;
+        }
+    )*};
+}
+
+every_store! {
+    file: Files;
+    memory: Memory;
+}
