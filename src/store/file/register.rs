@@ -19,6 +19,9 @@ use crate::store::{Content, Observed, Revision, StoreError, Swap, Witness};
 /// unreadable record may have hidden, and make room on a full disk.
 const KEPT: u64 = 16;
 
+/// How often to try what another's clean-up may spoil at any moment.
+const ATTEMPTS: usize = 64;
+
 pub(super) struct Register {
     place: Arc<Place>,
     /// Kept open, so that a leader renews even with no descriptor left.
@@ -118,24 +121,16 @@ impl Register {
             Some(directory) if is_at(directory, expected)?.is_some() => {}
             _ => return Ok(Swap::Conflict(self.read()?)),
         }
-        let source = self.source(&next)?;
+        let Some(source) = self.link(&next, number)? else {
+            // Also when the number is this session's own: an earlier link whose
+            // answer was lost. The election goes on from there.
+            return Ok(Swap::Conflict(self.read()?));
+        };
         // The directory is the one that was looked at above; what is there by
-        // now is found out below.
+        // now is found out next.
         let Some(directory) = &self.directory else {
             return Ok(Swap::Conflict(None));
         };
-        match link(directory, &source.name, number) {
-            Ok(()) => {}
-            // Also when it is this session's own: an earlier link whose answer
-            // was lost. The election goes on from there.
-            Err(Errno::EXIST) => return Ok(Swap::Conflict(self.read()?)),
-            Err(Errno::NOENT) if !matches!(source.kind, Kind::Renewal(_)) => {
-                // Collected by mistake, or the directory is gone: make another.
-                self.staged = None;
-                return Err(refuse(self.place.path(), "the claim was removed"));
-            }
-            Err(e) => return Err(error(self.place.path(), e)),
-        }
         // Look again: whoever slept may have taken a number that had been
         // cleaned up long ago, or one in a directory nobody sees any more.
         let number = Numbered {
@@ -156,6 +151,24 @@ impl Register {
             revision: number.into(),
             witness,
         })
+    }
+
+    /// Links what says `next` under `number`; none if another has that number.
+    fn link(&mut self, next: &Record, number: u64) -> Result<Option<Source>, StoreError> {
+        for _ in 0..ATTEMPTS {
+            let source = self.source(next)?;
+            let Some(directory) = &self.directory else {
+                return Ok(None);
+            };
+            match link_making_room(directory, &source.name, number) {
+                Ok(()) => return Ok(Some(source)),
+                Err(Errno::EXIST) => return Ok(None),
+                // Collected in the moment between its making and its lock.
+                Err(Errno::NOENT) if !matches!(source.kind, Kind::Renewal(_)) => self.staged = None,
+                Err(e) => return Err(error(self.place.path(), e)),
+            }
+        }
+        Err(refuse(self.place.path(), "somebody removes what is in it"))
     }
 
     fn took_effect(&mut self, source: Source) -> Result<Option<Witness>, StoreError> {
@@ -233,7 +246,7 @@ impl Register {
     fn stage(&mut self, record: &Record) -> Result<Claim, StoreError> {
         let mode = self.place.file_mode();
         let failed = |place: &Place, e| error(&place.path().join("claims"), e);
-        for _ in 0..8 {
+        for _ in 0..ATTEMPTS {
             let Some(directory) = &self.directory else {
                 return Err(refuse(self.place.path(), "was removed meanwhile"));
             };
@@ -352,7 +365,7 @@ fn is_at(
     Ok(there.then_some(numbers))
 }
 
-fn link(directory: &Directory, claim: &str, number: u64) -> Result<(), Errno> {
+fn link_making_room(directory: &Directory, claim: &str, number: u64) -> Result<(), Errno> {
     let linked = directory.link(claim, number);
     if matches!(linked, Err(Errno::NOSPC | Errno::DQUOT)) {
         // A name or an inode short: the oldest revision gives up its own, but
@@ -391,7 +404,7 @@ fn look_again(
 
 /// The record that the highest number names.
 pub(super) fn read_in(directory: &Directory) -> Result<Option<Observed>, StoreError> {
-    for _ in 0..64 {
+    for _ in 0..ATTEMPTS {
         let numbers = directory.numbers()?;
         let Some(&top) = numbers.last() else {
             return Ok(None);
