@@ -81,7 +81,8 @@ pub(crate) struct Driver {
     /// The term whose scope a user holds; perhaps of a leadership that is over.
     scope: Option<Term>,
     witness: Option<Witness>,
-    failing: bool,
+    /// That the store fails, as it was announced.
+    failing: Option<Notice>,
 }
 
 enum Reply {
@@ -117,7 +118,7 @@ impl Driver {
             wanted: false,
             scope: None,
             witness: None,
-            failing: false,
+            failing: None,
         }
     }
 
@@ -180,7 +181,7 @@ impl Driver {
         };
         match failed {
             Some(why) => self.store_failed(&why),
-            None if std::mem::take(&mut self.failing) => {
+            None if self.failing.take().is_some() => {
                 self.announce(self.clock.now(), Change::StoreRecovered);
             }
             None => {}
@@ -199,8 +200,14 @@ impl Driver {
     }
 
     fn store_failed(&mut self, why: &str) {
-        if !std::mem::replace(&mut self.failing, true) {
-            self.announce(self.clock.now(), Change::StoreFailed(why.to_owned()));
+        if self.failing.is_none() {
+            let at = self.clock.now();
+            let change = Change::StoreFailed(why.to_owned());
+            self.failing = Some(Notice {
+                at,
+                change: change.clone(),
+            });
+            self.announce(at, change);
         }
     }
 
@@ -227,7 +234,8 @@ impl Driver {
             }
             Command::Resign => self.step(Event::End(Ending::Resigned), store, pending),
             Command::Watch(listener) => {
-                if let Some(notice) = &self.latest {
+                // How things stand, for those who come late.
+                for notice in self.latest.iter().chain(&self.failing) {
                     let _ = listener.send(notice.clone());
                 }
                 self.listeners.push(listener);

@@ -1,0 +1,415 @@
+//! What can happen to a lock directory under running nodes.
+#![allow(missing_docs, clippy::disallowed_methods)]
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::time::Duration;
+
+use common::{Cluster, Node, assert_one_leader_at_a_time, ns};
+use rustix::fs::{CWD, FileType, IFlags, Mode};
+use rustix::mount::{MountFlags, UnmountFlags};
+use rustix::process::Signal;
+
+const LEASE: Duration = Duration::from_secs(2);
+const SHORT: &[&str] = &["--lease-duration=2s", "--heartbeat-period=50ms"];
+const LONG: &[&str] = &[
+    "--lease-duration=10m",
+    "--retry-period=200ms",
+    "--heartbeat-period=50ms",
+];
+
+#[test]
+fn a_leader_whose_directory_is_deleted_steps_down_and_the_next_waits_out_the_lease() {
+    let cluster = Cluster::new(SHORT);
+    let mut leader = cluster.leader("node-1");
+    let mut follower = cluster.follower("node-2");
+    let removed = leader_demo::clock::now();
+    fs::remove_dir_all(cluster.lease()).unwrap();
+
+    assert_eq!(leader.until("revoked")["reason"], "lost");
+    let warned = follower.until("warning");
+    assert!(
+        warned["message"].as_str().unwrap().contains("vanished"),
+        "{warned}"
+    );
+    let elected = either_elected(&mut leader, &mut follower);
+    assert!(ns(&elected, "boottime_ns").since(removed) >= LEASE);
+    assert_eq!(
+        elected["term"], 2,
+        "terms never fall below what a session has seen"
+    );
+    assert_one_leader_at_a_time(&[&leader, &follower]);
+}
+
+#[test]
+fn a_directory_that_was_moved_away_is_one_that_is_gone() {
+    let cluster = Cluster::new(SHORT);
+    let mut leader = cluster.leader("node-1");
+    fs::rename(cluster.lease(), cluster.dir().join("elsewhere")).unwrap();
+    assert_eq!(leader.until("revoked")["reason"], "lost");
+    // A renewal did not bring it back, and the one that comes is a new one.
+    assert_eq!(leader.until("elected")["term"], 2);
+    assert!(cluster.lease().is_dir());
+}
+
+fn either_elected(a: &mut Node, b: &mut Node) -> serde_json::Value {
+    let deadline = std::time::Instant::now() + common::PATIENCE;
+    while std::time::Instant::now() < deadline {
+        for node in [&mut *a, &mut *b] {
+            let patience = Duration::from_millis(50);
+            if let Some(line) = node.next_where(patience, |l| l["event"] == "elected") {
+                return line;
+            }
+        }
+    }
+    panic!("nobody was elected: {:#?} {:#?}", a.all(), b.all());
+}
+
+/// What a stranger, a torn disk or a bug might leave where the record should be.
+fn strangers() -> Vec<(&'static str, fn(&Path))> {
+    vec![
+        ("garbage", |p| fs::write(p, b"\x00\xffgarbage").unwrap()),
+        ("empty", |p| fs::write(p, "").unwrap()),
+        ("huge", |p| {
+            fs::File::create(p).unwrap().set_len(1 << 40).unwrap()
+        }),
+        ("torn", |p| {
+            fs::write(p, r#"{"version":1,"term":7,"lease_dur"#).unwrap();
+        }),
+        ("a directory", |p| fs::create_dir(p).unwrap()),
+        ("a symbolic link", |p| symlink("/etc/passwd", p).unwrap()),
+        ("a dangling link", |p| symlink("/nowhere", p).unwrap()),
+        ("a FIFO", |p| {
+            rustix::fs::mknodat(CWD, p, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        }),
+        ("an absurd term", |p| {
+            let text = r#"{"version":1,"term":18446744073709551615,"lease_duration_ns":1000000000,"vacant":{"successor":null},"device":1,"inode":1}"#;
+            fs::write(p, text).unwrap();
+        }),
+        ("an absurd lease", |p| {
+            let text = r#"{"version":1,"term":3,"lease_duration_ns":18446744073709551615,"vacant":{"successor":null},"device":1,"inode":1}"#;
+            fs::write(p, text).unwrap();
+        }),
+    ]
+}
+
+#[test]
+fn whatever_a_stranger_leaves_as_the_record_costs_a_lease_and_no_more() {
+    for (what, put) in strangers() {
+        let cluster = Cluster::new(&["--lease-duration=1s", "--heartbeat-period=50ms"]);
+        let mut leader = cluster.leader("node-1");
+        let mut follower = cluster.follower("node-2");
+        // A renewal may be quicker than this hand: then try the next number.
+        let put_at = loop {
+            let next = cluster.next_revision();
+            if !next.exists() {
+                put(&next);
+                break leader_demo::clock::now();
+            }
+        };
+        let revoked = leader.next_where(common::PATIENCE, |l| l["event"] == "revoked");
+        let revoked = revoked.unwrap_or_else(|| panic!("{what}: {:#?}", leader.all()));
+        assert_eq!(revoked["reason"], "lost", "{what}");
+        let elected = either_elected(&mut leader, &mut follower);
+        let waited = ns(&elected, "boottime_ns").since(put_at);
+        assert!(waited >= Duration::from_secs(1), "{what}: {waited:?}");
+        assert!(
+            elected["term"].as_u64().unwrap() > 2,
+            "{what} may have hidden term 2: {elected}"
+        );
+        assert_one_leader_at_a_time(&[&leader, &follower]);
+        // And it has healed: the next takeover is ordinary.
+        let (mut first, mut second) = (leader, follower);
+        if elected["node_id"] == "node-2" {
+            std::mem::swap(&mut first, &mut second);
+        }
+        first.stop();
+        assert_eq!(second.until("elected")["acquired"], "vacant", "{what}");
+    }
+}
+
+#[test]
+fn a_strangers_file_with_another_name_disturbs_nobody() {
+    let cluster = Cluster::new(LONG);
+    let mut leader = cluster.leader("node-1");
+    for name in [
+        "README",
+        "42",
+        "99999999999999999999",
+        ".hidden",
+        "0000000000000000000x",
+    ] {
+        fs::write(cluster.lease().join(name), "x").unwrap();
+    }
+    let mut follower = cluster.follower("node-2");
+    leader.kill();
+    assert_eq!(follower.until("elected")["term"], 2);
+}
+
+#[test]
+fn a_record_of_a_newer_version_is_not_judged() {
+    let cluster = Cluster::new(SHORT);
+    let mut leader = cluster.leader("node-1");
+    let newer = loop {
+        let next = cluster.next_revision();
+        if !next.exists() {
+            fs::write(&next, r#"{"version":2,"anything":"else"}"#).unwrap();
+            break next;
+        }
+    };
+    let error = leader.until("store_error");
+    assert!(
+        error["message"].as_str().unwrap().contains("newer version"),
+        "{error}"
+    );
+    assert_eq!(leader.until("revoked")["reason"], "renew_deadline");
+    let mut second = cluster.start("node-2");
+    second.until("store_error");
+    std::thread::sleep(LEASE * 2);
+    assert!(leader.events("elected").len() == 1 && second.events("elected").is_empty());
+    fs::remove_file(newer).unwrap();
+    leader.until("store_recovered");
+    second.until("store_recovered");
+    assert_one_leader_at_a_time(&[&leader, &second]);
+}
+
+#[test]
+fn nothing_readable_at_all_is_refused_with_the_directory_to_look_at() {
+    let cluster = Cluster::new(SHORT);
+    fs::create_dir(cluster.lease()).unwrap();
+    fs::set_permissions(cluster.lease(), fs::Permissions::from_mode(0o700)).unwrap();
+    fs::write(cluster.lease().join(format!("{:020}", 7)), "garbage").unwrap();
+    let mut node = cluster.start("node-1");
+    let error = node.until("store_error");
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        message.contains(cluster.lease().to_str().unwrap()),
+        "{message}"
+    );
+    assert!(message.contains("remove the directory"), "{message}");
+    std::thread::sleep(LEASE * 2);
+    assert!(node.events("elected").is_empty());
+    // Said once, not at every try.
+    assert_eq!(node.events("store_error").len(), 1);
+}
+
+#[test]
+fn a_store_that_fails_ends_a_leadership_in_time_and_recovers() {
+    let cluster = Cluster::new(SHORT);
+    let mut leader = cluster.leader("node-1");
+    // Another tool's file takes the place of the directory.
+    let aside = cluster.dir().join("aside");
+    fs::rename(cluster.lease(), &aside).unwrap();
+    fs::write(cluster.lease(), "pid 1234").unwrap();
+    let error = leader.until("store_error");
+    assert!(
+        error["message"].as_str().unwrap().contains("another tool"),
+        "{error}"
+    );
+    let revoked = leader.until("revoked");
+    assert_eq!(revoked["reason"], "renew_deadline");
+    fs::remove_file(cluster.lease()).unwrap();
+    fs::rename(&aside, cluster.lease()).unwrap();
+    leader.until("store_recovered");
+    assert_eq!(leader.until("elected")["term"], 2);
+    assert_eq!(leader.events("store_error").len(), 1);
+}
+
+#[test]
+fn old_revisions_are_removed_and_the_newest_kept() {
+    let cluster = Cluster::new(&["--lease-duration=10s", "--retry-period=2ms"]);
+    let _leader = cluster.leader("node-1");
+    let deadline = std::time::Instant::now() + common::PATIENCE;
+    loop {
+        let revisions = cluster.revisions();
+        let last = revisions
+            .last()
+            .unwrap()
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap();
+        if last.parse::<u64>().unwrap() > 100 {
+            // Seventeen, and what a renewal is adding at this moment.
+            assert!((17..=18).contains(&revisions.len()), "{revisions:?}");
+            return;
+        }
+        assert!(std::time::Instant::now() < deadline);
+    }
+}
+
+/// A tmpfs of our own, where this machine lets us mount one.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount(options: &std::ffi::CStr) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        match rustix::mount::mount(
+            "tmpfs",
+            dir.path(),
+            "tmpfs",
+            MountFlags::empty(),
+            Some(options),
+        ) {
+            Ok(()) => Some(Self(dir)),
+            Err(e) => {
+                eprintln!("SKIPPED: cannot mount a tmpfs here: {e}");
+                None
+            }
+        }
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn fill(&self) {
+        use std::io::Write;
+        let mut file = fs::File::create(self.path().join("filler")).unwrap();
+        while file.write_all(&[0; 4096]).is_ok() {}
+        for n in 0.. {
+            if fs::File::create(self.path().join(format!("inode-{n}"))).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = rustix::mount::unmount(self.path(), UnmountFlags::DETACH);
+    }
+}
+
+#[test]
+fn a_leader_on_a_full_disk_leads_on_and_a_candidate_says_why_it_cannot() {
+    let Some(disk) = SmallDisk::mount(c"size=256k,nr_inodes=100,mode=0700") else {
+        return;
+    };
+    let cluster = Cluster::at(
+        disk.path(),
+        &["--lease-duration=1500ms", "--retry-period=50ms"],
+    );
+    let mut leader = cluster.leader("node-1");
+    while cluster.revisions().len() < 17 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    disk.fill();
+    let mut follower = cluster.follower("node-2");
+    let lost = leader.next_where(Duration::from_secs(4), |l| l["event"] == "revoked");
+    assert_eq!(lost, None, "renewals need no space");
+    assert!(follower.events("elected").is_empty());
+
+    leader.kill();
+    let error = follower.until("store_error");
+    assert!(
+        error["message"].as_str().unwrap().contains("No space left"),
+        "{error}"
+    );
+    assert!(follower.events("elected").is_empty());
+    fs::remove_file(disk.path().join("filler")).unwrap();
+    for n in 0..20 {
+        let _ = fs::remove_file(disk.path().join(format!("inode-{n}")));
+    }
+    follower.until("store_recovered");
+    follower.until("elected");
+    assert_one_leader_at_a_time(&[&leader, &follower]);
+}
+
+#[test]
+fn a_leader_whose_directory_turns_unwritable_steps_down_at_its_deadline() {
+    let cluster = Cluster::new(SHORT);
+    let mut leader = cluster.leader("node-1");
+    let Some(writable) = Unwritable::make(&cluster.lease()) else {
+        return;
+    };
+    let error = leader.until("store_error");
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .contains("leader-election-demo.lock"),
+        "{error}"
+    );
+    assert_eq!(leader.until("revoked")["reason"], "renew_deadline");
+    drop(writable);
+    leader.until("store_recovered");
+    assert_eq!(leader.until("elected")["term"], 2);
+}
+
+/// A directory that even root may not write to, until this is dropped.
+struct Unwritable(fs::File, IFlags);
+
+impl Unwritable {
+    fn make(dir: &Path) -> Option<Self> {
+        let file = fs::File::open(dir).unwrap();
+        let made = rustix::fs::ioctl_getflags(&file).and_then(|flags| {
+            rustix::fs::ioctl_setflags(&file, flags | IFlags::IMMUTABLE)?;
+            Ok(flags)
+        });
+        match made {
+            Ok(before) => Some(Self(file, before)),
+            Err(e) => {
+                eprintln!("SKIPPED: cannot make a directory immutable here: {e}");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Unwritable {
+    fn drop(&mut self) {
+        let _ = rustix::fs::ioctl_setflags(&self.0, self.1);
+    }
+}
+
+#[test]
+fn a_leader_with_no_descriptor_left_leads_on() {
+    let cluster = Cluster::new(SHORT);
+    let mut leader = cluster.leader("node-1");
+    let pid = rustix::process::Pid::from_raw(leader.pid() as i32).unwrap();
+    let open = fs::read_dir(format!("/proc/{}/fd", leader.pid()))
+        .unwrap()
+        .count() as u64;
+    let full = rustix::process::Rlimit {
+        current: Some(open.min(3)),
+        maximum: Some(open.min(3)),
+    };
+    rustix::process::prlimit(Some(pid), rustix::process::Resource::Nofile, full).unwrap();
+    let lost = leader.next_where(LEASE * 2, |l| l["event"] == "revoked");
+    assert_eq!(lost, None);
+    assert_eq!(leader.until("heartbeat")["role"], "leader");
+}
+
+#[test]
+fn a_blocked_stdout_delays_lines_and_no_renewal() {
+    let cluster = Cluster::new(SHORT);
+    // A thousand lines a second fill the pipe that nobody reads.
+    let mut command = common::binary();
+    command
+        .args([
+            "--node-id=node-1",
+            "--lease-duration=2s",
+            "--heartbeat-period=1ms",
+            "--lock-dir",
+        ])
+        .arg(cluster.dir())
+        .stdout(std::process::Stdio::piped());
+    let mut leader = command.spawn().unwrap();
+    while cluster.revisions().is_empty() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let mut follower = cluster.follower("node-2");
+    let taken = follower.next_where(LEASE * 3, |l| l["event"] == "elected");
+    assert_eq!(taken, None, "its lease was renewed all the while");
+    // It stops in time, too, with nobody reading.
+    let pid = rustix::process::Pid::from_child(&leader);
+    let asked = std::time::Instant::now();
+    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+    assert_eq!(leader.wait().unwrap().code(), Some(0));
+    assert!(asked.elapsed() < Duration::from_secs(10));
+    assert_eq!(follower.until("elected")["acquired"], "vacant");
+}
