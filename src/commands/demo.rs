@@ -1,11 +1,10 @@
 //! The demo: an election, and beside it a printer of heartbeats.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use leader_demo::{Change, FileStore, Node, Reason};
+use leader_demo::{Change, FileStore, Node, Reason, clock};
 use tokio::sync::watch;
 
 use crate::cli::Demo;
@@ -16,6 +15,10 @@ use printer::{Printer, Say};
 
 /// How long a stop waits for the store, and then for the terminal.
 const PATIENCE: Duration = Duration::from_millis(700);
+
+/// A signal that follows so soon is the same one: timeout(1) and make(1) pass
+/// on to their child what its whole process group has been sent already.
+const ECHO: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(demo: Demo) -> Result<()> {
     let store = if demo.shared_dir {
@@ -35,9 +38,10 @@ pub(crate) fn run(demo: Demo) -> Result<()> {
 /// Turns true at the first SIGINT, SIGTERM or SIGHUP; the second ends the process.
 fn shutdown_signal() -> Result<watch::Receiver<bool>> {
     let (shutdown, asked) = watch::channel(false);
-    let second = AtomicBool::new(false);
+    let mut first = None;
     ctrlc::set_handler(move || {
-        if second.swap(true, Ordering::Relaxed) {
+        let now = clock::now();
+        if now.since(*first.get_or_insert(now)) > ECHO {
             std::process::exit(1);
         }
         shutdown.send_replace(true);
@@ -58,13 +62,14 @@ async fn elect(demo: Demo, store: FileStore, mut shutdown: watch::Receiver<bool>
     let _ = say.send(Say::Started);
     node.stand();
 
-    tokio::select! {
+    let heard = tokio::select! {
         _ = shutdown.wait_for(|asked| *asked) => {
             let _ = say.send(Say::Stopping);
+            true
         }
         // Whoever read the lines has gone: stop quietly.
-        _ = &mut printed => {}
-    }
+        _ = &mut printed => false,
+    };
     if tokio::time::timeout(PATIENCE, async {
         node.stop().await;
         let _ = relay.await;
@@ -75,8 +80,10 @@ async fn elect(demo: Demo, store: FileStore, mut shutdown: watch::Receiver<bool>
         tracing::warn!("the store does not answer: leaving without giving the lease back");
     }
     let _ = say.send(Say::Stopped);
-    // A terminal that takes no output must not keep the process.
-    let _ = tokio::time::timeout(PATIENCE / 2, printed).await;
+    if heard {
+        // A terminal that takes no output must not keep the process.
+        let _ = tokio::time::timeout(PATIENCE / 2, printed).await;
+    }
     Ok(())
 }
 

@@ -73,13 +73,17 @@ impl Claim {
 
 fn write(mut file: &File, record: &Record, mode: Mode) -> Result<Inode, Errno> {
     let errno = |e: std::io::Error| Errno::from_io_error(&e).unwrap_or(Errno::IO);
-    rustix::fs::fchmod(file, mode)?;
+    let stat = rustix::fs::fstat(file)?;
+    if stat.st_mode & 0o777 != mode.as_raw_mode() {
+        // Whatever the umask made of it.
+        rustix::fs::fchmod(file, mode)?;
+    }
     let held = record.holder().is_some();
     if held {
         // Never waited for: only a collector can have it, and only by mistake.
         fs2::FileExt::try_lock_exclusive(file).map_err(errno)?;
     }
-    let inode = Inode::from(&rustix::fs::fstat(file)?);
+    let inode = Inode::from(&stat);
     let content = lease::encode(&Written {
         record: record.clone(),
         device: inode.device,

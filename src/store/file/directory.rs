@@ -72,10 +72,6 @@ impl Place {
         Mode::from_raw_mode(if self.shared { 0o640 } else { 0o600 })
     }
 
-    fn directory_mode(&self) -> Mode {
-        Mode::from_raw_mode(if self.shared { 0o2770 } else { 0o700 })
-    }
-
     /// Says now what would fail for ever, in words that help to mend it.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         let directory = match self.create() {
@@ -168,11 +164,11 @@ impl Place {
 
     /// Opens the directory and makes what is missing of it.
     pub(super) fn create(&self) -> Result<Directory, CreateError> {
+        self.create_lock_dir()?;
         if let Some(directory) = self.open()? {
             self.make(&self.path.join(CLAIMS))?;
             return Ok(directory);
         }
-        self.create_lock_dir()?;
         self.make(&self.path)?;
         self.make(&self.path.join(CLAIMS))?;
         match self.open()? {
@@ -209,10 +205,9 @@ impl Place {
 
     fn make(&self, path: &Path) -> Result<(), CreateError> {
         match rustix::fs::mkdir(path, Mode::RWXU) {
-            // The umask has had its say; this is what is meant.
-            Ok(()) => {
-                rustix::fs::chmod(path, self.directory_mode()).map_err(|e| CreateError::io(path, e))
-            }
+            Ok(()) if self.shared => rustix::fs::chmod(path, Mode::from_raw_mode(0o2770))
+                .map_err(|e| CreateError::io(path, e)),
+            Ok(()) => Ok(()),
             Err(Errno::EXIST) => Ok(()),
             Err(e) => Err(CreateError::io(path, e)),
         }
