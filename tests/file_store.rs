@@ -1,0 +1,215 @@
+//! What the file store promises beyond the contract: who is dead and who is
+//! not, and that no revision is ever taken for another.
+#![allow(missing_docs, clippy::disallowed_methods)]
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use leader_demo::store::{Content, LeaseStore, Observed, Revision, Swap, Wake, Witness};
+use leader_demo::{FileStore, Holder, LockName, NodeId, Record, State, Term};
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Long enough for a wake-up that should not come.
+const A_WHILE: Duration = Duration::from_millis(300);
+
+struct Lease(tempfile::TempDir);
+
+impl Lease {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn open(&self) -> FileStore {
+        FileStore::open(self.0.path(), &LockName::new("x").unwrap()).unwrap()
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("x.lock")
+    }
+
+    fn number(&self, number: u64) -> PathBuf {
+        self.path().join(format!("{number:020}"))
+    }
+
+    fn claims(&self) -> usize {
+        fs::read_dir(self.path().join("claims")).unwrap().count()
+    }
+}
+
+fn record(term: u64) -> Record {
+    Record {
+        term: Term::new(term).unwrap(),
+        lease_duration: Duration::from_secs(10),
+        state: State::Held(Holder::here(NodeId::new("n").unwrap()).unwrap()),
+    }
+}
+
+async fn swap(
+    store: &FileStore,
+    expected: Option<Revision>,
+    next: &Record,
+) -> (Revision, Option<Witness>) {
+    match store.swap(expected, next.clone()).await.unwrap() {
+        Swap::Swapped { revision, witness } => (revision, witness),
+        Swap::Conflict(current) => panic!("conflict with {current:?}"),
+    }
+}
+
+async fn is_conflict(store: &FileStore, expected: Revision, next: Record) -> bool {
+    matches!(
+        store.swap(Some(expected), next).await.unwrap(),
+        Swap::Conflict(_)
+    )
+}
+
+#[tokio::test]
+async fn the_holder_is_dead_when_the_last_of_its_witnesses_is_gone() {
+    let lease = Lease::new();
+    let (holder, other) = (lease.open(), lease.open());
+    let mine = record(1);
+    let (first, witness) = swap(&holder, None, &mine).await;
+    let inherited = witness.clone();
+    let mut wait = other.changed(first);
+    // Renewals link the same file, so the wait for the first serves for all.
+    let (second, renewed) = swap(&holder, Some(first), &mine).await;
+    drop((witness, renewed));
+    assert!(
+        timeout(A_WHILE, &mut wait).await.is_err(),
+        "a child may still act"
+    );
+    drop(inherited);
+    let died = Wake::HolderDied(Observed {
+        revision: second,
+        content: Content::Record(mine),
+    });
+    assert_eq!(timeout(PATIENCE, wait).await.unwrap(), died);
+    assert_eq!(
+        timeout(PATIENCE, other.changed(second)).await.unwrap(),
+        died
+    );
+}
+
+#[tokio::test]
+async fn a_free_lock_of_another_boot_says_nothing() {
+    for boot_id in [None, Some("another".into())] {
+        let lease = Lease::new();
+        let mut theirs = record(1);
+        if let State::Held(holder) = &mut theirs.state {
+            holder.boot_id = boot_id;
+        }
+        let (at, witness) = swap(&lease.open(), None, &theirs).await;
+        drop(witness);
+        let other = lease.open();
+        assert!(timeout(A_WHILE, other.changed(at)).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_free_lock_of_a_file_that_its_writer_did_not_see_says_nothing() {
+    let lease = Lease::new();
+    let (_, _witness) = swap(&lease.open(), None, &record(1)).await;
+    // As through another filesystem over the same data: the same words in
+    // another inode, which is not the one that is locked.
+    fs::copy(lease.number(1), lease.number(2)).unwrap();
+    let other = lease.open();
+    let seen = other.read().await.unwrap().unwrap();
+    assert!(matches!(seen.content, Content::Record(_)));
+    assert!(
+        timeout(A_WHILE, other.changed(seen.revision))
+            .await
+            .is_err()
+    );
+}
+
+#[tokio::test]
+async fn who_slept_through_a_clean_up_takes_no_number_that_was_removed() {
+    let lease = Lease::new();
+    let (sleeper, other) = (lease.open(), lease.open());
+    let (first, _) = swap(&sleeper, None, &record(1)).await;
+    let theirs = record(2);
+    let (mut at, _witness) = swap(&other, Some(first), &theirs).await;
+    for _ in 0..40 {
+        at = swap(&other, Some(at), &theirs).await.0;
+    }
+    assert!(!lease.number(2).exists(), "it has been cleaned up");
+    assert!(is_conflict(&sleeper, first, record(3)).await);
+    assert!(!lease.number(2).exists(), "and nothing was left there");
+    assert_eq!(sleeper.read().await.unwrap().unwrap().revision, at);
+}
+
+#[tokio::test]
+async fn a_directory_made_again_has_other_revisions_under_the_same_numbers() {
+    let lease = Lease::new();
+    let (before, after) = (lease.open(), lease.open());
+    let mine = record(1);
+    let (first, _witness) = swap(&before, None, &mine).await;
+    // Kept aside: its inode must not become that of the new one.
+    fs::rename(lease.path(), lease.0.path().join("aside")).unwrap();
+    assert!(before.read().await.unwrap().is_none());
+    assert!(
+        is_conflict(&before, first, mine.clone()).await,
+        "a renewal brings nothing back"
+    );
+    assert!(!lease.path().exists());
+    let (again, _other) = swap(&after, None, &record(1)).await;
+    assert_ne!(again, first);
+    assert!(is_conflict(&before, first, mine).await);
+    assert_eq!(before.read().await.unwrap().unwrap().revision, again);
+}
+
+#[tokio::test]
+async fn a_claim_serves_until_its_witness_is_gone_and_never_after() {
+    let lease = Lease::new();
+    let store = lease.open();
+    let mine = record(1);
+    let (first, witness) = swap(&store, None, &mine).await;
+    drop(witness);
+    // Whoever believed in it has let go: the same record is a new claim now.
+    let (second, again) = swap(&store, Some(first), &mine).await;
+    assert_ne!(first.parts()[2], second.parts()[2]);
+    let other = lease.open();
+    assert!(timeout(A_WHILE, other.changed(second)).await.is_err());
+    drop(again);
+}
+
+#[tokio::test]
+async fn what_sessions_leave_behind_is_collected_and_the_living_are_spared() {
+    let lease = Lease::new();
+    let (living, dead) = (lease.open(), lease.open());
+    let (first, witness) = swap(&dead, None, &record(1)).await;
+    living.prepare(record(2));
+    for litter in ["torn", "empty"] {
+        fs::write(lease.path().join("claims").join(litter), litter).unwrap();
+    }
+    living.read().await.unwrap();
+    assert_eq!(lease.claims(), 4);
+    drop((dead, witness));
+
+    let third = lease.open();
+    let (_, _witness) = swap(&third, Some(first), &record(2)).await;
+    third.read().await.unwrap();
+    assert_eq!(lease.claims(), 2, "its own, and the one that waits");
+}
+
+#[tokio::test]
+async fn an_unreadable_record_may_hide_a_term_for_every_number_it_stands_for() {
+    let lease = Lease::new();
+    let store = lease.open();
+    let (_, _witness) = swap(&store, None, &record(7)).await;
+    fs::write(lease.number(5), "garbage").unwrap();
+    let seen = store.read().await.unwrap().unwrap();
+    let floor = Term::new(7 + 4).unwrap();
+    assert_eq!(seen.content, Content::Garbled { floor });
+}
+
+#[tokio::test]
+async fn many_elections_share_one_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["a", "b", "a.request"] {
+        let store = FileStore::open(dir.path(), &LockName::new(name).unwrap()).unwrap();
+        assert!(store.read().await.unwrap().is_none(), "{name}");
+        let (_, _witness) = swap(&store, None, &record(1)).await;
+    }
+}
