@@ -824,10 +824,14 @@ impl Election {
         let telling = leader
             .as_ref()
             .map(|(holder, term)| (holder.session, *term));
-        if self.told == telling || self.stopping {
+        if self.told == telling {
             return;
         }
         self.told = telling;
+        // Who is going has no more to say than that.
+        if self.stopping {
+            return;
+        }
         actions.push(Action::Announce(match leader {
             Some((leader, term)) => Change::NewLeader { leader, term },
             None => Change::NoLeader,
