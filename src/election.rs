@@ -371,7 +371,7 @@ impl Election {
             Event::Read(answer) => self.on_read(now, answer, &mut actions),
             Event::Swap(answer) => self.on_swap(now, answer, &mut actions),
             Event::Wake(wake) => self.on_wake(now, wake, &mut actions),
-            Event::Campaign(wanted) => self.campaigning = wanted,
+            Event::Campaign(wanted) => self.campaigning = wanted && !self.stopping,
             Event::End(ending) => {
                 if let Role::Leader(_, end @ None) = &mut self.role {
                     *end = Some(ending);
