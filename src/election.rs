@@ -698,7 +698,7 @@ impl Election {
 
     /// Rule 10: the work has stopped; only now is the lease given back.
     fn work_stopped(&mut self, now: BootTime, actions: &mut Vec<Action>) {
-        let Role::Leader(reign, ending) = std::mem::replace(&mut self.role, Role::Follower) else {
+        let Role::Leader(reign, ending) = self.role.clone() else {
             return;
         };
         let ending = ending.unwrap_or(Ending::Released);
