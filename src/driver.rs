@@ -124,6 +124,7 @@ impl Driver {
     /// Runs the election until the node is stopped or its last handle dropped.
     pub(crate) async fn drive(mut self, store: impl LeaseStore, mut timer: Box<dyn Timer>) {
         let mut pending = Pending::default();
+        let mut handles = true;
         self.step(Event::Tick, &store, &mut pending);
         while !self.election.finished() {
             let deadline = self.election.deadline();
@@ -134,7 +135,9 @@ impl Driver {
                     let event = self.on_reply(reply);
                     self.step(event, &store, &mut pending);
                 }
-                command = self.commands.recv() => {
+                // Without handles there is nothing more to hear, and that at once.
+                command = self.commands.recv(), if handles => {
+                    handles = command.is_some();
                     self.on_command(command.unwrap_or(Command::Stop), &store, &mut pending);
                 }
                 wake = ready(&mut pending.wake) => {
