@@ -268,14 +268,13 @@ impl Driver {
         let Some(shared) = self.shared.upgrade() else {
             return false;
         };
-        while let Some(to) = self.campaigns.pop_front() {
-            let leadership = Leadership::new(shared.clone(), term, self.witness.clone());
-            if to.send(leadership).is_ok() {
-                self.scope = Some(term);
-                return true;
-            }
-        }
-        false
+        let Some(to) = self.campaigns.pop_front() else {
+            return false;
+        };
+        self.scope = Some(term);
+        // Who went away this very moment drops it, which ends the scope.
+        let _ = to.send(Leadership::new(shared, term, self.witness.clone()));
+        true
     }
 
     fn publish(&self) {
