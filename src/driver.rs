@@ -242,21 +242,19 @@ impl Driver {
     /// Squares what the election does with what users hold and want.
     fn reconcile<'a>(&mut self, store: &'a impl LeaseStore, pending: &mut Pending<'a>) {
         self.campaigns.retain(|to| !to.is_closed());
-        // While the work of a lost leadership still runs, no new one is begun.
-        let wanted = self.scope.is_none() && (self.stand || !self.campaigns.is_empty());
-        if wanted != self.wanted && self.election.belief().is_none() {
-            self.wanted = wanted;
-            self.step(Event::Campaign(wanted), store, pending);
-        }
         if let Some((term, _)) = self.election.belief()
             && self.scope.is_none()
         {
-            if !self.election.ending() && self.grant(term) {
-                return;
-            }
-            if self.election.ending() || !self.stand {
+            let granted = !self.election.ending() && self.grant(term);
+            if !granted && (self.election.ending() || !self.stand) {
                 self.step(Event::WorkStopped, store, pending);
             }
+        }
+        // While the work of a lost leadership still runs, no new one is begun.
+        let wanted = self.scope.is_none() && (self.stand || !self.campaigns.is_empty());
+        if wanted != self.wanted {
+            self.wanted = wanted;
+            self.step(Event::Campaign(wanted), store, pending);
         }
         if !self.election.needs_witness() {
             self.witness = None;
