@@ -81,7 +81,8 @@ pub(crate) struct Driver {
     /// The term whose scope a user holds; perhaps of a leadership that is over.
     scope: Option<Term>,
     witness: Option<Witness>,
-    failing: bool,
+    /// What was said when the store began to fail, until it answers again.
+    failing: Option<Notice>,
 }
 
 enum Reply {
@@ -117,7 +118,7 @@ impl Driver {
             wanted: false,
             scope: None,
             witness: None,
-            failing: false,
+            failing: None,
         }
     }
 
@@ -183,7 +184,7 @@ impl Driver {
         };
         match failed {
             Some(why) => self.store_failed(&why),
-            None if std::mem::take(&mut self.failing) => {
+            None if self.failing.take().is_some() => {
                 self.announce(self.clock.now(), Change::StoreRecovered);
             }
             None => {}
@@ -202,7 +203,7 @@ impl Driver {
     }
 
     fn store_failed(&mut self, why: &str) {
-        if !std::mem::replace(&mut self.failing, true) {
+        if self.failing.is_none() {
             self.announce(self.clock.now(), Change::StoreFailed(why.to_owned()));
         }
     }
@@ -230,7 +231,7 @@ impl Driver {
             }
             Command::Resign => self.step(Event::End(Ending::Resigned), store, pending),
             Command::Watch(listener) => {
-                if let Some(notice) = &self.latest {
+                for notice in self.latest.iter().chain(&self.failing) {
                     let _ = listener.send(notice.clone());
                 }
                 self.listeners.push(listener);
@@ -302,6 +303,7 @@ impl Driver {
         match &notice.change {
             Change::Elected { .. } | Change::NewLeader { .. } => self.latest = Some(notice.clone()),
             Change::Revoked { .. } | Change::NoLeader => self.latest = None,
+            Change::StoreFailed(_) => self.failing = Some(notice.clone()),
             _ => {}
         }
         self.listeners
