@@ -13,6 +13,9 @@ use crate::lease::{Holder, Term};
 use crate::node::Shared;
 use crate::store::{Answer, LeaseStore, Observed, StoreError, Swap, Wake, Witness};
 
+#[cfg(test)]
+mod tests;
+
 /// A change, and the moment it was decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
