@@ -699,29 +699,16 @@ fn a_store_that_fails_is_asked_less_and_less_often() {
 
 #[test]
 fn a_leader_asks_a_failing_store_at_least_once_a_retry_period() {
-    leader()
-        .at(2.0)
-        .ticks()
-        .does("swap 1 -> A holds 1")
-        .swap_fails()
-        .does("")
-        .at(2.5)
-        .ticks()
-        .does("swap 1 -> A holds 1")
-        .swap_fails()
-        .does("")
-        .at(3.5)
-        .ticks()
-        .does("swap 1 -> A holds 1")
-        .swap_fails()
-        .does("")
-        .at(5.5)
-        .ticks()
-        .does("swap 1 -> A holds 1")
-        .at(5.6)
-        .swap_fails()
-        .does("")
-        .due_at(6.0);
+    let mut node = leader_renewing_every(1).at(1.0);
+    for next in [1.25, 1.75, 2.75, 3.75, 4.75] {
+        node = node
+            .ticks()
+            .does("swap 1 -> A holds 1")
+            .swap_fails()
+            .does("")
+            .due_at(next)
+            .at(next);
+    }
 }
 
 #[test]

@@ -219,7 +219,7 @@ fn witness(timing: Timing) -> Witness {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
 
     #[test]
     fn the_promises_hold_whatever_happens(timing in timing(), moves in moves()) {

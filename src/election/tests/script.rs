@@ -97,7 +97,7 @@ pub(super) struct Script {
 
 /// A node that has just been started and has asked for the record.
 pub(super) fn observer() -> Script {
-    node_of(A).ticks().does("read")
+    start(Timing::default()).ticks().does("read")
 }
 
 /// A node that wants to lead and has asked for the record.
@@ -107,16 +107,21 @@ pub(super) fn candidate() -> Script {
 
 /// A node that leads in term 1 until 6 s, with the record at revision 1.
 pub(super) fn leader() -> Script {
-    candidate()
-        .reads(None)
-        .does("swap none -> A holds 1")
-        .swapped(1)
-        .does("elected 1 (Vacant) until 6s")
+    candidate().wins()
 }
 
-pub(super) fn node_of(who: Who) -> Script {
+/// A leader whose retry period is shorter than everybody else's.
+pub(super) fn leader_renewing_every(secs: u64) -> Script {
+    let default = Timing::default();
+    let retry = Some(Duration::from_secs(secs));
+    let timing = Timing::new(default.lease_duration(), None, retry).unwrap();
+    let node = start(timing).ticks().does("read");
+    node.campaigns().does("").wins()
+}
+
+fn start(timing: Timing) -> Script {
     Script {
-        election: Election::new(holder(who), Timing::default()),
+        election: Election::new(holder(A), timing),
         now: BootTime::default(),
         done: Vec::new(),
         store: None,
@@ -125,6 +130,13 @@ pub(super) fn node_of(who: Who) -> Script {
 }
 
 impl Script {
+    fn wins(self) -> Self {
+        self.reads(None)
+            .does("swap none -> A holds 1")
+            .swapped(1)
+            .does("elected 1 (Vacant) until 6s")
+    }
+
     /// It is now `secs` after the start, and nothing was due before.
     #[track_caller]
     pub(super) fn at(self, secs: f64) -> Self {
@@ -145,7 +157,7 @@ impl Script {
     /// else does anything.
     #[track_caller]
     pub(super) fn all_is_well_until(mut self, secs: f64) -> Self {
-        loop {
+        for _ in 0..1000 {
             self.done.clear();
             self = match self.asked.take() {
                 Some(Action::Swap { next, .. }) => {
@@ -164,6 +176,7 @@ impl Script {
                 None => return self.at(secs),
             };
         }
+        panic!("it never comes to rest");
     }
 
     pub(super) fn ticks(self) -> Self {
