@@ -13,6 +13,9 @@ use crate::lease::{Holder, Term};
 use crate::node::Shared;
 use crate::store::{Answer, LeaseStore, Observed, StoreError, Swap, Wake, Witness};
 
+#[cfg(test)]
+mod tests;
+
 /// A change, and the moment it was decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -81,7 +84,7 @@ pub(crate) struct Driver {
     /// The term whose scope a user holds; perhaps of a leadership that is over.
     scope: Option<Term>,
     witness: Option<Witness>,
-    /// That the store fails, as it was announced.
+    /// What was said when the store began to fail, until it answers again.
     failing: Option<Notice>,
 }
 
@@ -125,6 +128,7 @@ impl Driver {
     /// Runs the election until the node is stopped or its last handle dropped.
     pub(crate) async fn drive(mut self, store: impl LeaseStore, mut timer: Box<dyn Timer>) {
         let mut pending = Pending::default();
+        let mut handles = true;
         self.step(Event::Tick, &store, &mut pending);
         while !self.election.finished() {
             let deadline = self.election.deadline();
@@ -135,7 +139,9 @@ impl Driver {
                     let event = self.on_reply(reply);
                     self.step(event, &store, &mut pending);
                 }
-                command = self.commands.recv() => {
+                // Without handles there is nothing more to hear, and that at once.
+                command = self.commands.recv(), if handles => {
+                    handles = command.is_some();
                     self.on_command(command.unwrap_or(Command::Stop), &store, &mut pending);
                 }
                 wake = ready(&mut pending.wake) => {
@@ -201,13 +207,7 @@ impl Driver {
 
     fn store_failed(&mut self, why: &str) {
         if self.failing.is_none() {
-            let at = self.clock.now();
-            let change = Change::StoreFailed(why.to_owned());
-            self.failing = Some(Notice {
-                at,
-                change: change.clone(),
-            });
-            self.announce(at, change);
+            self.announce(self.clock.now(), Change::StoreFailed(why.to_owned()));
         }
     }
 
@@ -234,7 +234,6 @@ impl Driver {
             }
             Command::Resign => self.step(Event::End(Ending::Resigned), store, pending),
             Command::Watch(listener) => {
-                // How things stand, for those who come late.
                 for notice in self.latest.iter().chain(&self.failing) {
                     let _ = listener.send(notice.clone());
                 }
@@ -247,21 +246,19 @@ impl Driver {
     /// Squares what the election does with what users hold and want.
     fn reconcile<'a>(&mut self, store: &'a impl LeaseStore, pending: &mut Pending<'a>) {
         self.campaigns.retain(|to| !to.is_closed());
-        // While the work of a lost leadership still runs, no new one is begun.
-        let wanted = self.scope.is_none() && (self.stand || !self.campaigns.is_empty());
-        if wanted != self.wanted && self.election.belief().is_none() {
-            self.wanted = wanted;
-            self.step(Event::Campaign(wanted), store, pending);
-        }
         if let Some((term, _)) = self.election.belief()
             && self.scope.is_none()
         {
-            if !self.election.ending() && self.grant(term) {
-                return;
-            }
-            if self.election.ending() || !self.stand {
+            let granted = !self.election.ending() && self.grant(term);
+            if !granted && (self.election.ending() || !self.stand) {
                 self.step(Event::WorkStopped, store, pending);
             }
+        }
+        // While the work of a lost leadership still runs, no new one is begun.
+        let wanted = self.scope.is_none() && (self.stand || !self.campaigns.is_empty());
+        if wanted != self.wanted {
+            self.wanted = wanted;
+            self.step(Event::Campaign(wanted), store, pending);
         }
         if !self.election.needs_witness() {
             self.witness = None;
@@ -273,14 +270,13 @@ impl Driver {
         let Some(shared) = self.shared.upgrade() else {
             return false;
         };
-        while let Some(to) = self.campaigns.pop_front() {
-            let leadership = Leadership::new(shared.clone(), term, self.witness.clone());
-            if to.send(leadership).is_ok() {
-                self.scope = Some(term);
-                return true;
-            }
-        }
-        false
+        let Some(to) = self.campaigns.pop_front() else {
+            return false;
+        };
+        self.scope = Some(term);
+        // Who went away this very moment drops it, which ends the scope.
+        let _ = to.send(Leadership::new(shared, term, self.witness.clone()));
+        true
     }
 
     fn publish(&self) {
@@ -310,6 +306,7 @@ impl Driver {
         match &notice.change {
             Change::Elected { .. } | Change::NewLeader { .. } => self.latest = Some(notice.clone()),
             Change::Revoked { .. } | Change::NoLeader => self.latest = None,
+            Change::StoreFailed(_) => self.failing = Some(notice.clone()),
             _ => {}
         }
         self.listeners

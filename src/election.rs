@@ -371,7 +371,7 @@ impl Election {
             Event::Read(answer) => self.on_read(now, answer, &mut actions),
             Event::Swap(answer) => self.on_swap(now, answer, &mut actions),
             Event::Wake(wake) => self.on_wake(now, wake, &mut actions),
-            Event::Campaign(wanted) => self.campaigning = wanted,
+            Event::Campaign(wanted) => self.campaigning = wanted && !self.stopping,
             Event::End(ending) => {
                 if let Role::Leader(_, end @ None) = &mut self.role {
                     *end = Some(ending);
@@ -399,7 +399,7 @@ impl Election {
                 self.step_down(now, Reason::RenewDeadline, ended, actions);
             }
             // Rule 10: a release that hangs never delays the stop.
-            Role::Releasing(reign, _) if now >= reign.valid_until => self.role = Role::Follower,
+            Role::Releasing(reign, _) if now >= reign.valid_until => self.leave(now, actions),
             _ => {}
         }
     }
@@ -412,7 +412,7 @@ impl Election {
         ended: BootTime,
         actions: &mut Vec<Action>,
     ) {
-        let Role::Leader(reign, _) = std::mem::replace(&mut self.role, Role::Follower) else {
+        let Role::Leader(reign, _) = &self.role else {
             return;
         };
         actions.push(Action::Announce(Change::Revoked {
@@ -420,12 +420,22 @@ impl Election {
             reason,
             ended,
         }));
+        self.leave(now, actions);
+        self.due = now;
+    }
+
+    /// What it held is a leftover now, seen from here on like anybody's.
+    fn leave(&mut self, now: BootTime, actions: &mut Vec<Action>) {
+        let (Role::Leader(reign, _) | Role::Releasing(reign, _)) =
+            std::mem::replace(&mut self.role, Role::Follower)
+        else {
+            return;
+        };
         let leftover = Observed {
             revision: reign.revision,
             content: Content::Record(reign.record),
         };
         self.saw(now, Some(leftover), actions);
-        self.due = now;
     }
 
     fn on_read(
@@ -549,7 +559,7 @@ impl Election {
         }
         match &self.role {
             Role::Leader(..) => self.step_down(now, Reason::Lost, now, actions),
-            Role::Releasing(..) => self.role = Role::Follower,
+            Role::Releasing(..) => self.leave(now, actions),
             Role::Follower => {}
         }
         self.saw(now, current, actions);
@@ -698,7 +708,7 @@ impl Election {
 
     /// Rule 10: the work has stopped; only now is the lease given back.
     fn work_stopped(&mut self, now: BootTime, actions: &mut Vec<Action>) {
-        let Role::Leader(reign, ending) = std::mem::replace(&mut self.role, Role::Follower) else {
+        let Role::Leader(reign, ending) = self.role.clone() else {
             return;
         };
         let ending = ending.unwrap_or(Ending::Released);
@@ -824,10 +834,14 @@ impl Election {
         let telling = leader
             .as_ref()
             .map(|(holder, term)| (holder.session, *term));
-        if self.told == telling || self.stopping {
+        if self.told == telling {
             return;
         }
         self.told = telling;
+        // Who is going has no more to say than that.
+        if self.stopping {
+            return;
+        }
         actions.push(Action::Announce(match leader {
             Some((leader, term)) => Change::NewLeader { leader, term },
             None => Change::NoLeader,

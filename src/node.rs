@@ -274,8 +274,8 @@ impl Node {
         self.shared.belief_at(now)
     }
 
-    /// Every change from now on, beginning with how things stand: who leads,
-    /// and whether the store fails.
+    /// Every change from now on, beginning with who leads at present, and with
+    /// the store's failure if it fails.
     pub fn watch(&self) -> Changes {
         let (to, inbox) = mpsc::unbounded_channel();
         self.shared.tell(Command::Watch(to));

@@ -1,0 +1,263 @@
+//! A small world to try nodes in: virtual time, one register, a store with faults.
+
+use std::fs::File;
+use std::future::{Future, pending};
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use crate::clock::tests::VirtualClock;
+use crate::clock::{BootTime, Clock, Timer};
+use crate::election::Change;
+use crate::lease::{LockName, Record};
+use crate::node::{Changes, Node};
+use crate::store::memory::{MemoryRegister, MemoryStore};
+use crate::store::{
+    Answer, Content, LeaseStore, Observed, Revision, StoreError, Swap, Wake, Witness,
+};
+
+pub(super) const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+/// One register, and nodes that keep L = 10 s, R = 6 s and P = 2 s.
+pub(super) struct World {
+    clock: Arc<Watched>,
+    pub(super) register: MemoryRegister,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let clock = Watched {
+            clock: VirtualClock::start(),
+            reads: Mutex::default(),
+            spinning: AtomicBool::new(false),
+        };
+        Self {
+            clock: Arc::new(clock),
+            register: MemoryStore::new().register(&LockName::new("lock").unwrap()),
+        }
+    }
+
+    pub(super) fn node(&self, name: &str) -> Node {
+        self.node_on(name, self.register.clone())
+    }
+
+    pub(super) fn node_on(&self, name: &str, store: impl LeaseStore) -> Node {
+        Node::builder(name)
+            .start_with(store, self.clock.clone())
+            .unwrap()
+    }
+
+    /// A node whose store can be made to misbehave.
+    pub(super) fn node_with_faults(&self, name: &str) -> (Node, Faulty) {
+        let store = Faulty::new(self.register.clone());
+        (self.node_on(name, store.clone()), store)
+    }
+
+    pub(super) fn clock(&self) -> Arc<dyn Clock> {
+        self.clock.clone()
+    }
+
+    pub(super) fn now(&self) -> BootTime {
+        self.clock.now()
+    }
+
+    /// What the register says now.
+    pub(super) fn record(&self) -> Option<Record> {
+        record_in(&self.register)
+    }
+
+    /// As "a holds 1" or "vacant 1".
+    pub(super) fn state(&self) -> String {
+        match self.record() {
+            None => "absent".into(),
+            Some(record) => match record.holder() {
+                Some(holder) => format!("{} holds {}", holder.node_id, record.term),
+                None => format!("vacant {}", record.term),
+            },
+        }
+    }
+
+    /// Somebody else, who plays by no rules, writes `record`.
+    pub(super) async fn overwrite(&self, record: Record) {
+        let current = self.register.read().await.unwrap();
+        let swap = self.register.swap(current.map(|o| o.revision), record);
+        assert!(matches!(swap.await.unwrap(), Swap::Swapped { .. }));
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let spinning = self.clock.spinning.load(Ordering::Relaxed);
+        assert!(!spinning || std::thread::panicking(), "a busy loop");
+    }
+}
+
+pub(super) fn record_in(register: &MemoryRegister) -> Option<Record> {
+    let answer = register
+        .read()
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()));
+    let Poll::Ready(Ok(seen)) = answer else {
+        panic!("memory answers at once");
+    };
+    match seen?.content {
+        Content::Record(record) => Some(record),
+        Content::Garbled { .. } => panic!("memory is not garbled"),
+    }
+}
+
+/// Virtual time stands still while a task is busy: one that spins would hang
+/// the test for ever. It is told apart by reading the clock without end.
+struct Watched {
+    clock: VirtualClock,
+    reads: Mutex<(BootTime, u32)>,
+    spinning: AtomicBool,
+}
+
+impl Clock for Watched {
+    fn now(&self) -> BootTime {
+        let now = self.clock.now();
+        let mut reads = self.reads.lock().unwrap();
+        *reads = match *reads {
+            (at, times) if at == now => (at, times + 1),
+            _ => (now, 0),
+        };
+        if reads.1 > 100_000 {
+            drop(reads);
+            self.spinning.store(true, Ordering::Relaxed);
+            panic!("a busy loop");
+        }
+        now
+    }
+
+    fn timer(&self) -> io::Result<Box<dyn Timer>> {
+        self.clock.timer()
+    }
+}
+
+/// What is wrong with a store.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fault {
+    Nothing,
+    /// Calls fail, and have no effect.
+    Fails,
+    /// Calls are never answered, and have no effect.
+    Hangs,
+    /// Calls take effect and fail all the same.
+    LosesReplies,
+    /// Calls take effect and are never answered.
+    Swallows,
+    Slow(Duration),
+    Panics,
+}
+
+/// The register as seen through a fault.
+#[derive(Clone)]
+pub(super) struct Faulty {
+    register: MemoryRegister,
+    fault: Arc<Mutex<Fault>>,
+    /// Given away at the next swap that is answered.
+    witness: Arc<Mutex<Option<Witness>>>,
+}
+
+impl Faulty {
+    fn new(register: MemoryRegister) -> Self {
+        Self {
+            register,
+            fault: Arc::new(Mutex::new(Fault::Nothing)),
+            witness: Arc::default(),
+        }
+    }
+
+    pub(super) fn has(&self, fault: Fault) {
+        *self.fault.lock().unwrap() = fault;
+    }
+
+    /// Gives a witness to the next who swaps; what is returned tells if it is kept.
+    pub(super) fn will_give_a_witness(&self) -> Weak<File> {
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        let kept = Arc::downgrade(&file);
+        *self.witness.lock().unwrap() = Some(Witness::new(file));
+        kept
+    }
+
+    fn through<'a, T: Send + 'a>(
+        &'a self,
+        call: Answer<'a, Result<T, StoreError>>,
+    ) -> Answer<'a, Result<T, StoreError>> {
+        let fault = *self.fault.lock().unwrap();
+        Box::pin(async move {
+            match fault {
+                Fault::Nothing => call.await,
+                Fault::Fails => Err(StoreError::new("it fails")),
+                Fault::Hangs => pending().await,
+                Fault::LosesReplies => {
+                    let _ = call.await;
+                    Err(StoreError::new("the reply is lost"))
+                }
+                Fault::Swallows => {
+                    let _ = call.await;
+                    pending().await
+                }
+                Fault::Slow(time) => {
+                    tokio::time::sleep(time).await;
+                    call.await
+                }
+                Fault::Panics => panic!("this store panics, as the test wants"),
+            }
+        })
+    }
+}
+
+impl LeaseStore for Faulty {
+    fn read(&self) -> Answer<'_, Result<Option<Observed>, StoreError>> {
+        self.through(self.register.read())
+    }
+
+    fn swap(
+        &self,
+        expected: Option<Revision>,
+        next: Record,
+    ) -> Answer<'_, Result<Swap, StoreError>> {
+        let answer = self.through(self.register.swap(expected, next));
+        Box::pin(async move {
+            let mut answer = answer.await?;
+            if let Swap::Swapped { witness, .. } = &mut answer {
+                *witness = self.witness.lock().unwrap().take();
+            }
+            Ok(answer)
+        })
+    }
+
+    fn changed(&self, seen: Revision) -> Answer<'_, Wake> {
+        self.register.changed(seen)
+    }
+}
+
+/// All that has been told so far and not been looked at.
+pub(super) async fn told(changes: &mut Changes) -> Vec<String> {
+    // The driver's turn.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let mut told = Vec::new();
+    while let Ok(Some(notice)) = tokio::time::timeout(Duration::ZERO, changes.next()).await {
+        told.push(match notice.change {
+            Change::Elected { term, acquired, .. } => format!("elected {term} ({acquired:?})"),
+            Change::Revoked { term, reason, .. } => format!("revoked {term} ({reason:?})"),
+            Change::NewLeader { leader, term } => format!("new leader {} {term}", leader.node_id),
+            Change::NoLeader => "no leader".into(),
+            Change::Warning(text) => format!("warning: {text}"),
+            Change::StoreFailed(why) => format!("store failed: {why}"),
+            Change::StoreRecovered => "store recovered".into(),
+        });
+    }
+    told
+}
+
+/// Whether this takes longer than anything an election ever waits for.
+pub(super) async fn takes_forever(what: impl Future) -> bool {
+    tokio::time::timeout(secs(3600), what).await.is_err()
+}
