@@ -50,8 +50,8 @@ impl Hooks {
     }
 
     /// This node leads, in this term.
-    pub fn on_elected(mut self, mut hook: impl FnMut(Term) + Send + 'static) -> Self {
-        self.elected = Some(Box::new(move |term| hook(term)));
+    pub fn on_elected(mut self, hook: impl FnMut(Term) + Send + 'static) -> Self {
+        self.elected = Some(Box::new(hook));
         self
     }
 
