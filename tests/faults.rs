@@ -69,7 +69,9 @@ fn either_elected(a: &mut Node, b: &mut Node) -> serde_json::Value {
 }
 
 /// What a stranger, a torn disk or a bug might leave where the record should be.
-fn strangers() -> Vec<(&'static str, fn(&Path))> {
+type Stranger = (&'static str, fn(&Path));
+
+fn strangers() -> Vec<Stranger> {
     vec![
         ("garbage", |p| fs::write(p, b"\x00\xffgarbage").unwrap()),
         ("empty", |p| fs::write(p, "").unwrap()),
