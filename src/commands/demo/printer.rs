@@ -120,6 +120,7 @@ impl Printer {
     }
 
     fn print_all(mut self, inbox: &Receiver<Say>) {
+        let mut complained = false;
         loop {
             let wait = self.next_heartbeat.since(clock::now());
             let printed = match inbox.recv_timeout(wait) {
@@ -136,8 +137,11 @@ impl Printer {
             };
             match printed {
                 Err(e) if e.kind() == io::ErrorKind::BrokenPipe => return,
-                Err(e) => tracing::warn!("cannot write to stdout: {e}"),
-                Ok(()) => {}
+                Err(e) if !complained => {
+                    complained = true;
+                    tracing::warn!("cannot write to stdout: {e}");
+                }
+                _ => {}
             }
         }
     }
