@@ -329,7 +329,8 @@ impl Election {
             Role::Follower => BootTime::NEVER,
         };
         let end_of_other = match (&self.told, self.other_leader()) {
-            (Some(_), Some((_, _, until))) => until,
+            // Who is stopping announces no leaders any more.
+            (Some(_), Some((_, _, until))) if !self.stopping => until,
             _ => BootTime::NEVER,
         };
         let next_call = match &self.call {
