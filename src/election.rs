@@ -212,6 +212,8 @@ struct Reign {
 struct Sight {
     /// None: there was no record.
     current: Option<Observed>,
+    /// What whoever held it last had promised, as far as is known.
+    lease: Duration,
     /// Rules 3 and 4, worked out when the revision was new.
     claimable_at: BootTime,
     /// What taking it from then on would be called.
@@ -329,7 +331,8 @@ impl Election {
             Role::Follower => BootTime::NEVER,
         };
         let end_of_other = match (&self.told, self.other_leader()) {
-            (Some(_), Some((_, _, until))) => until,
+            // Who is stopping announces no leaders any more.
+            (Some(_), Some((_, _, until))) if !self.stopping => until,
             _ => BootTime::NEVER,
         };
         let next_call = match &self.call {
@@ -594,11 +597,17 @@ impl Election {
         {
             return;
         }
+        let last = before.map_or(self.timing.lease_duration(), |sight| sight.lease);
+        let lease = match current.as_ref().map(|o| &o.content) {
+            Some(Content::Record(record)) => record.lease_duration,
+            // It hides a promise that may be as long as the last, or as this node's.
+            Some(Content::Garbled { .. }) => last.max(self.timing.lease_duration()),
+            None => last,
+        };
         let (claimable_at, as_what) = match (&current, before) {
             (None, None) => (now, Acquired::Vacant),
             // Rule 4: a record that vanished is not vacant.
             (None, Some(_)) => {
-                let lease = self.lease_of_sight();
                 actions.push(warning(format!(
                     "the lease record has vanished: waiting {} before making a new one",
                     humantime::format_duration(lease)
@@ -607,11 +616,12 @@ impl Election {
             }
             (Some(seen), _) => {
                 actions.push(Action::Watch(seen.revision));
-                self.judge(now, &seen.content, actions)
+                self.judge(now, &seen.content, lease, actions)
             }
         };
         self.sight = Some(Sight {
             current,
+            lease,
             claimable_at,
             as_what,
         });
@@ -622,6 +632,7 @@ impl Election {
         &mut self,
         now: BootTime,
         content: &Content,
+        lease: Duration,
         actions: &mut Vec<Action>,
     ) -> (BootTime, Acquired) {
         let record = match content {
@@ -629,7 +640,6 @@ impl Election {
             Content::Garbled { floor } => {
                 // Rule 5: above anything it may have hidden.
                 self.highest = self.highest.max(*floor);
-                let lease = self.timing.lease_duration();
                 actions.push(warning(format!(
                     "the lease record is unreadable: taking it as held for {}",
                     humantime::format_duration(lease)
@@ -638,7 +648,7 @@ impl Election {
             }
         };
         self.highest = self.highest.max(record.term);
-        let expires = now + record.lease_duration;
+        let expires = now + lease;
         match &record.state {
             // Rule 3: counted from when it was received, for the holder's own
             // promise. This session's leftovers are like anybody's (rule 6).
@@ -670,15 +680,6 @@ impl Election {
                 "another process uses the node id {}: pid {pid} on host {}; give each node its own",
                 holder.node_id, holder.host
             )));
-        }
-    }
-
-    /// How long whoever holds what was seen last may go on believing.
-    fn lease_of_sight(&self) -> Duration {
-        let current = self.sight.as_ref().and_then(|s| s.current.as_ref());
-        match current.map(|o| &o.content) {
-            Some(Content::Record(record)) => record.lease_duration,
-            _ => self.timing.lease_duration(),
         }
     }
 
