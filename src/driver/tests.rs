@@ -491,6 +491,19 @@ async fn a_driver_that_panics_frees_nothing_under_running_work() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_driver_that_panics_frees_nothing_that_a_standing_node_believes_in() {
+    let world = World::new();
+    let (a, store) = world.node_with_faults("a");
+    let witness = store.will_give_a_witness();
+    a.stand();
+    sleep(secs(1)).await;
+    store.has(Fault::Panics);
+    sleep(secs(3)).await;
+    assert!(a.is_leader() && witness.upgrade().is_some());
+    assert_eq!(a.campaign().await.map(drop), Err(Stopped));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_witness_is_kept_while_the_work_may_run_and_no_longer() {
     let world = World::new();
     let (a, store) = world.node_with_faults("a");
