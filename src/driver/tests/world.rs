@@ -126,7 +126,7 @@ impl Clock for Watched {
             (at, times) if at == now => (at, times + 1),
             _ => (now, 0),
         };
-        let endless = reads.1 > 100_000 || now > BootTime::default() + secs(30 * 24 * 3600);
+        let endless = reads.1 > 100_000 || now > BootTime::default() + secs(24 * 3600);
         drop(reads);
         if endless {
             self.endless.store(true, Ordering::Relaxed);
