@@ -222,6 +222,19 @@ async fn an_acquisition_under_way_when_the_campaign_is_dropped_is_given_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_won_as_the_campaign_is_dropped_is_given_back() {
+    let world = World::new();
+    let (a, store) = world.node_with_faults("a");
+    a.settled().await;
+    store.has(Fault::Slow(secs(1)));
+    // The answer arrives at the moment that it is no longer waited for.
+    assert!(timeout(secs(1), a.campaign()).await.is_err());
+    sleep(secs(10)).await;
+    assert!(!a.is_leader());
+    assert_eq!(world.state(), "vacant 1");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_waits_for_the_work_and_the_lease_is_renewed_until_then() {
     let world = World::new();
     let (a, b) = (world.node("a"), world.node("b"));
