@@ -517,6 +517,19 @@ async fn a_driver_that_panics_frees_nothing_that_a_standing_node_believes_in() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_driver_that_panics_lets_the_leader_it_saw_expire() {
+    let world = World::new();
+    let (a, (b, store)) = (world.node("a"), world.node_with_faults("b"));
+    a.stand();
+    sleep(secs(100)).await;
+    store.has(Fault::Panics);
+    sleep(secs(4)).await;
+    assert_eq!(b.leader(), a.leader());
+    sleep(secs(10)).await;
+    assert!(a.is_leader() && b.leader().is_none());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_witness_is_kept_while_the_work_may_run_and_no_longer() {
     let world = World::new();
     let (a, store) = world.node_with_faults("a");
