@@ -222,6 +222,19 @@ async fn an_acquisition_under_way_when_the_campaign_is_dropped_is_given_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_won_as_the_campaign_is_dropped_is_given_back() {
+    let world = World::new();
+    let (a, store) = world.node_with_faults("a");
+    a.settled().await;
+    store.has(Fault::Slow(secs(1)));
+    // The answer arrives at the moment that it is no longer waited for.
+    assert!(timeout(secs(1), a.campaign()).await.is_err());
+    sleep(secs(10)).await;
+    assert!(!a.is_leader());
+    assert_eq!(world.state(), "vacant 1");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_waits_for_the_work_and_the_lease_is_renewed_until_then() {
     let world = World::new();
     let (a, b) = (world.node("a"), world.node("b"));
@@ -488,6 +501,32 @@ async fn a_driver_that_panics_frees_nothing_under_running_work() {
     assert!(witness.upgrade().is_some());
     drop((leadership, a));
     assert!(witness.upgrade().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_driver_that_panics_frees_nothing_that_a_standing_node_believes_in() {
+    let world = World::new();
+    let (a, store) = world.node_with_faults("a");
+    let witness = store.will_give_a_witness();
+    a.stand();
+    sleep(secs(1)).await;
+    store.has(Fault::Panics);
+    sleep(secs(3)).await;
+    assert!(a.is_leader() && witness.upgrade().is_some());
+    assert_eq!(a.campaign().await.map(drop), Err(Stopped));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_driver_that_panics_lets_the_leader_it_saw_expire() {
+    let world = World::new();
+    let (a, (b, store)) = (world.node("a"), world.node_with_faults("b"));
+    a.stand();
+    sleep(secs(100)).await;
+    store.has(Fault::Panics);
+    sleep(secs(4)).await;
+    assert_eq!(b.leader(), a.leader());
+    sleep(secs(10)).await;
+    assert!(a.is_leader() && b.leader().is_none());
 }
 
 #[tokio::test(start_paused = true)]
