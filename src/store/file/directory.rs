@@ -493,7 +493,8 @@ mod tests {
         #[test]
         fn any_name_is_parsed_without_a_panic(name in prop::collection::vec(any::<u8>(), 0..40)) {
             if let Some(number) = parse_number(&name) {
-                prop_assert_eq!(name_of(number).as_bytes(), &name[..]);
+                let back = name_of(number);
+                prop_assert_eq!(back.as_bytes(), &name[..]);
             }
         }
 
