@@ -21,6 +21,9 @@ if [[ -t 0 && -t 1 ]]; then
     fi
 fi
 
+# What people want to know is an event, on stdout; twice would be once too often.
+export RUST_LOG=${RUST_LOG:-error}
+
 # A child, not exec: tmux wakes a pane's own process as soon as it is stopped.
 run() {
     local status=0
