@@ -566,7 +566,8 @@ fn kill_demo_leaves_other_nodes_and_their_lock_alone() {
         message.contains("Kept") && message.contains("--node-id foreign"),
         "{message}"
     );
-    here.end();
+    let said = here.end();
+    assert_eq!(said.matches("Shutdown complete").count(), 3, "{said}");
     assert!(demo.processes().is_empty());
     assert!(demo.lock().is_dir());
     foreign.until("elected");
@@ -577,15 +578,17 @@ fn kill_demo_leaves_other_nodes_and_their_lock_alone() {
 }
 
 #[test]
-fn a_claim_that_is_locked_keeps_the_lock_even_where_processes_cannot_be_seen() {
+fn an_open_directory_or_a_locked_claim_is_enough_to_keep_the_lock() {
     let demo = Demo::new(LONG);
     let claims = demo.lock().join("claims");
     std::fs::create_dir_all(&claims).unwrap();
     let claim = std::fs::File::create(claims.join("a")).unwrap();
     fs2::FileExt::lock_exclusive(&claim).unwrap();
     assert!(text(&demo.make("kill-demo")).contains("Kept"));
-    assert!(demo.lock().is_dir());
     drop(claim);
+    let directory = std::fs::File::open(demo.lock()).unwrap();
+    assert!(text(&demo.make("kill-demo")).contains("Kept"));
+    drop(directory);
     assert!(text(&demo.make("kill-demo")).contains("Removed"));
     demo.assert_nothing_is_left();
 }
