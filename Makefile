@@ -1,0 +1,81 @@
+# Everything here is a name for what cargo and scripts/ do; cargo knows best what
+# is up to date. `make` lists the targets.
+#
+# For tests of this file: LEADER_DEMO_BIN is a program to run as it is.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help build demo run run-node1 run-node2 run-node3 demo-parallel kill-demo \
+	test test-coverage test-race bench check install clean
+
+# Which lock, for every target that runs nodes; unset, the program's defaults.
+ifdef LOCK_DIR
+export LEADER_DEMO_LOCK_DIR := $(LOCK_DIR)
+endif
+ifdef LOCK_NAME
+export LEADER_DEMO_LOCK_NAME := $(LOCK_NAME)
+endif
+ifdef LEASE_DURATION
+export LEADER_DEMO_LEASE_DURATION := $(LEASE_DURATION)
+endif
+
+node := $(or $(LEADER_DEMO_BIN),cargo run --quiet --)
+ROUNDS ?= 5
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z].*:.*## / { printf "  %-32s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "Variables: LOCK_DIR LOCK_NAME LEASE_DURATION NODE_ID ARGS ROUNDS PREFIX"
+
+build: ## Build the program
+	cargo build
+
+demo: ## One node, and what to try next
+	@echo 'One node leads alone. Next:'
+	@echo '  make run-node2        in another terminal: it follows, until you press Ctrl+C here'
+	@echo '  make demo-parallel    three nodes side by side, and keys to kill the leader'
+	@echo
+	@$(node) --node-id node-1
+
+run: ## One node: make run NODE_ID=node-4 ARGS='--log-format json'
+ifndef NODE_ID
+	@echo 'error: NODE_ID is missing, for example: make run NODE_ID=node-4' >&2; exit 2
+else
+	@$(node) --node-id '$(NODE_ID)' $(ARGS)
+endif
+
+run-node1 run-node2 run-node3: run-node%: ## A node each, for three terminals
+	@$(node) --node-id node-$* $(ARGS)
+
+demo-parallel: ## Three nodes in tmux, and what to try (without tmux: right here)
+	@scripts/demo-parallel.sh
+
+kill-demo: ## Stop the demo's nodes and remove its lock directory
+	@scripts/kill-demo.sh
+
+test: ## All tests
+	cargo test
+
+test-coverage: ## Which lines the tests run (needs cargo-llvm-cov)
+	@scripts/coverage.sh
+
+test-race: ## Every interleaving of the rules; ROUNDS=5 of the concurrency tests
+	MODEL_DEPTH=deep cargo test --release --lib model -- --nocapture
+	@for ((round = 1; round <= $(ROUNDS); round++)); do \
+		echo "== round $$round of $(ROUNDS)"; \
+		cargo test --release --test store_contract --test failover || exit; \
+	done
+
+bench: ## Measure, side by side with flock(1)
+	cargo bench
+
+check: ## What CI runs: formatting, lints, documentation, tests
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps
+	@$(MAKE) --no-print-directory test
+
+install: ## Install the program, under PREFIX if given
+	cargo install --path . --locked $(if $(PREFIX),--root '$(PREFIX)')
+
+clean: ## Remove what was built
+	cargo clean

@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# Three nodes, one leader: in tmux; without tmux or a terminal, right here.
+# LOCK_DIR, LOCK_NAME and LEASE_DURATION are the flags of leader-demo.
+set -euo pipefail
+# shellcheck source=scripts/common.sh
+. "$(dirname -- "$0")/common.sh"
+
+# Once, before three nodes would each want to.
+build() {
+    if [[ -z ${LEADER_DEMO_BIN:-} ]]; then
+        LEADER_DEMO_BIN=$(cd "$here/.." && cargo build --bin leader-demo --message-format=json-render-diagnostics |
+            sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')
+    fi
+    export LEADER_DEMO_BIN
+    [[ -x $LEADER_DEMO_BIN ]] || die "LEADER_DEMO_BIN '$LEADER_DEMO_BIN' is not a program"
+}
+
+# --- in tmux ---
+
+# In a server of its own, without the user's settings: his sessions stay as
+# they are, and no key of ours needs a prefix, so it works inside them too.
+open_session() {
+    local rows columns name
+    read -r rows columns < <(stty size)
+    demo_tmux start-server \; \
+        set -g status off \; set -g mouse on \; set -g history-limit 10000 \; \
+        set -g default-terminal screen \; \
+        set -g pane-border-status top \; set -g pane-border-format ' #{pane_title} ' \; \
+        bind -n Tab select-pane -t :.+ \; \
+        new-session -d -s demo -x "$columns" -y "$rows" -- "$here/demo-node.sh" node-1 \; \
+        select-pane -T node-1
+    for name in node-2 node-3; do
+        demo_tmux split-window -t demo -- "$here/demo-node.sh" "$name" \; \
+            select-pane -T "$name" \; select-layout even-vertical
+    done
+    demo_tmux split-window -t demo -- "$here/demo-panel.sh" \; \
+        select-pane -T 'what to try' \; select-layout even-vertical
+    # Since tmux 3.3.
+    demo_tmux set-hook -g window-resized 'select-layout even-vertical' 2>/dev/null || true
+}
+
+run_in_tmux() {
+    if ! demo_session_exists; then
+        build
+        open_session
+    fi
+    demo_tmux attach -t demo || true
+    if demo_session_exists; then
+        echo "The demo goes on: ${with}make demo-parallel returns to it, ${with}make kill-demo ends it."
+    elif [[ -d $lock ]]; then
+        echo "The demo has ended; $lock is still there: ${with}make kill-demo says why."
+    else
+        echo 'The demo has ended.'
+    fi
+}
+
+# --- here ---
+
+# Runs a node, with its name before each line.
+run_labelled() {
+    local before="$1 | "
+    if [[ -t 1 && -z ${NO_COLOR:-} ]]; then
+        before=$'\e['"$2m$1 |"$'\e[0m '
+    fi
+    "$here/demo-node.sh" "$1" 2>&1 </dev/null | sed -u "s/^/$before/"
+}
+
+signal_nodes() {
+    local pids
+    mapfile -t pids < <(demo_nodes)
+    if ((${#pids[@]})); then
+        kill "-$1" "${pids[@]}" 2>/dev/null || true
+    fi
+}
+
+run_here() {
+    build
+    cat <<EOT
+Three nodes on $lock. Ctrl+C stops them all. From another terminal:
+  ${with}scripts/kill-leader.sh -9       kill the leader: another leads at once
+  ${with}scripts/kill-leader.sh -STOP    freeze it: another leads after $LEASE_DURATION
+  ${with}scripts/kill-leader.sh -CONT    wake it: it steps down before anything else
+
+EOT
+    # Jobs get process groups of their own: Ctrl+C reaches this script alone, and
+    # each node is told to stop once. Told twice, it would not clean up.
+    set -m
+    run_labelled node-1 32 &
+    run_labelled node-2 33 &
+    run_labelled node-3 36 &
+    # A stopped process takes no notice before it is continued.
+    trap 'signal_nodes TERM; signal_nodes CONT' INT TERM HUP
+    while [[ -n $(jobs -pr) ]]; do
+        wait || true
+    done
+}
+
+if [[ -t 0 && -t 1 ]] && command -v tmux >/dev/null; then
+    run_in_tmux
+elif demo_session_exists || [[ -n $(demo_nodes) ]]; then
+    die "the demo on $lock already runs (processes $(demo_nodes | xargs)): ${with}make kill-demo ends it"
+else
+    run_here
+fi

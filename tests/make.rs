@@ -1,0 +1,613 @@
+//! The Makefile and the demo's scripts, driven as a person would: a real make,
+//! real nodes, a real tmux.
+#![allow(missing_docs, clippy::disallowed_methods)]
+
+mod common;
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{Cluster, PATIENCE};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// A lease so long that nothing here may have waited for it.
+const LONG: &str = "10m";
+/// A lease that a test can wait for.
+const SHORT: &str = "2s";
+
+/// A demo on a lock directory of its own.
+struct Demo {
+    dir: TempDir,
+    lease_duration: &'static str,
+}
+
+impl Demo {
+    fn new(lease_duration: &'static str) -> Self {
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            lease_duration,
+        }
+    }
+
+    fn lock_dir(&self) -> PathBuf {
+        self.dir.path().join("locks")
+    }
+
+    fn lock(&self) -> PathBuf {
+        self.lock_dir().join("leader-election-demo.lock")
+    }
+
+    /// What the scripts take from the environment. Every process of the demo
+    /// has it in its own, which is how the tests find them.
+    fn variables(&self) -> [(&'static str, String); 5] {
+        [
+            ("LOCK_DIR", self.lock_dir().display().to_string()),
+            ("LEASE_DURATION", self.lease_duration.into()),
+            ("LEADER_DEMO_RETRY_PERIOD", "200ms".into()),
+            (
+                "LEADER_DEMO_BIN",
+                env!("CARGO_BIN_EXE_leader-demo").to_owned(),
+            ),
+            ("TMUX_TMPDIR", self.dir.path().display().to_string()),
+        ]
+    }
+
+    fn command(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = without_the_developers_settings(program);
+        command.args(args).envs(self.variables());
+        command.stdin(Stdio::null());
+        command
+    }
+
+    fn make(&self, target: &str) -> Output {
+        self.command("make", &[target]).output().unwrap()
+    }
+
+    /// Starts the demo without a terminal, and waits until it runs.
+    fn start_here(&self) -> Here {
+        let output = self.dir.path().join("output");
+        let file = std::fs::File::create(&output).unwrap();
+        let mut command = self.command("make", &["demo-parallel"]);
+        let make = command
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .spawn();
+        let here = Here {
+            make: make.unwrap(),
+            output,
+        };
+        eventually("three nodes say their status", || {
+            let said = here.said();
+            ["node-1", "node-2", "node-3"]
+                .iter()
+                .all(|id| said.contains(&format!("[{id}] Status: ")))
+                && said.contains("Status: LEADER")
+        });
+        here
+    }
+
+    fn processes(&self) -> Vec<Pid> {
+        let mark = format!("LOCK_DIR={}", self.lock_dir().display());
+        processes_with(&mark)
+    }
+
+    fn nodes(&self) -> Vec<Pid> {
+        let mark = format!("DEMO_PARALLEL_LOCK={}", self.lock().display());
+        processes_with(&mark)
+    }
+
+    /// The process that the lease is held by.
+    fn leader(&self) -> Option<Pid> {
+        let mut revisions: Vec<_> = std::fs::read_dir(self.lock()).ok()?.flatten().collect();
+        revisions.retain(|entry| entry.file_name() != "claims");
+        let highest = revisions.iter().map(|entry| entry.path()).max()?;
+        let record: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(highest).ok()?).ok()?;
+        Pid::from_raw(record["held"]["pid"].as_i64()?.try_into().ok()?)
+    }
+
+    fn another_leader_than(&self, old: Pid) -> Pid {
+        eventually_some("another leader", || self.leader().filter(|new| *new != old))
+    }
+
+    fn assert_nothing_is_left(&self) {
+        eventually("no process is left", || self.processes().is_empty());
+        let left: Vec<_> = std::fs::read_dir(self.lock_dir())
+            .unwrap()
+            .flatten()
+            .collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+/// What a failed test leaves behind goes too.
+impl Drop for Demo {
+    fn drop(&mut self) {
+        for pid in self.processes() {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+/// A demo without tmux.
+struct Here {
+    make: Child,
+    output: PathBuf,
+}
+
+impl Here {
+    fn said(&self) -> String {
+        std::fs::read_to_string(&self.output).unwrap()
+    }
+
+    fn end(mut self) -> String {
+        self.make.wait().unwrap();
+        self.said()
+    }
+}
+
+/// A terminal, which is a tmux; what is typed into it runs in a shell.
+struct Screen {
+    dir: PathBuf,
+}
+
+impl Screen {
+    fn new(demo: &Demo, columns: u16, rows: u16) -> Self {
+        let screen = Self {
+            dir: demo.dir.path().to_owned(),
+        };
+        let size = format!("-x{columns} -y{rows}");
+        screen.tmux(&format!("new-session -d {size} -s screen bash --norc"));
+        screen.tmux("set-option status off");
+        let variables = demo
+            .variables()
+            .map(|(name, value)| format!("{name}={value}"));
+        screen.type_line(&format!("cd {}", env!("CARGO_MANIFEST_DIR")));
+        screen.type_line(&format!(
+            "demo() {{ {} make \"$@\"; }}",
+            variables.join(" ")
+        ));
+        screen
+    }
+
+    fn tmux(&self, command: &str) -> String {
+        tmux(&self.dir, "screen", command)
+    }
+
+    fn press(&self, keys: &str) {
+        self.tmux(&format!("send-keys -t screen {keys}"));
+    }
+
+    fn type_line(&self, line: &str) {
+        let args = ["send-keys", "-t", "screen", "-l", line];
+        assert!(
+            tmux_command(&self.dir, "screen")
+                .args(args)
+                .status()
+                .unwrap()
+                .success()
+        );
+        self.press("Enter");
+    }
+
+    fn shows(&self) -> String {
+        self.tmux("capture-pane -p -t screen")
+    }
+
+    fn until_it_shows(&self, what: &[&str]) {
+        eventually(&format!("the screen shows {what:?}"), || {
+            let shown = self.shows();
+            what.iter().all(|text| shown.contains(text))
+        });
+    }
+
+    /// The socket of the demo's own tmux.
+    fn demo_socket(&self) -> Option<String> {
+        let folder = std::fs::read_dir(&self.dir)
+            .unwrap()
+            .flatten()
+            .find(|entry| entry.file_name().to_string_lossy().starts_with("tmux-"))?;
+        std::fs::read_dir(folder.path())
+            .unwrap()
+            .flatten()
+            .map(|entry| entry.file_name().into_string().unwrap())
+            .find(|name| name != "screen")
+    }
+
+    fn demo_panes(&self) -> Vec<String> {
+        self.demo_tmux("list-panes -a -F #{pane_title}")
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// All that the nodes have printed, also what no longer fits the screen.
+    fn demo_said(&self) -> String {
+        let capture = |pane| self.demo_tmux(&format!("capture-pane -p -S - -t demo:0.{pane}"));
+        (0..3).map(capture).collect()
+    }
+
+    fn demo_tmux(&self, command: &str) -> String {
+        let socket = self.demo_socket().expect("a tmux of its own");
+        tmux(&self.dir, &socket, command)
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        let _ = tmux_command(&self.dir, "screen")
+            .arg("kill-server")
+            .status();
+    }
+}
+
+fn tmux_command(dir: &Path, socket: &str) -> Command {
+    let mut command = without_the_developers_settings("tmux");
+    command.env("TMUX_TMPDIR", dir);
+    command.args(["-u", "-f", "/dev/null", "-L", socket]);
+    command
+}
+
+fn tmux(dir: &Path, socket: &str, command: &str) -> String {
+    let output = tmux_command(dir, socket)
+        .args(command.split(' '))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{command}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn without_the_developers_settings(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    for (name, _) in std::env::vars() {
+        let set = ["TMUX", "NO_COLOR", "NODE_ID", "ARGS", "RUST_LOG"].contains(&&*name);
+        let prefixed = ["LEADER_DEMO_", "LOCK_", "LEASE_", "MAKE"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix));
+        if set || prefixed {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// False, and the reader is told, where there is no tmux.
+fn tmux_is_installed() -> bool {
+    let installed = Command::new("tmux").arg("-V").output().is_ok();
+    if !installed {
+        // Not through a macro: those are silent in a test that passes.
+        let _ = writeln!(std::io::stderr(), "SKIPPED: tmux is not installed");
+    }
+    installed
+}
+
+fn processes_with(mark: &str) -> Vec<Pid> {
+    let of = |entry: std::fs::DirEntry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        let mut environment = Vec::new();
+        std::fs::File::open(entry.path().join("environ"))
+            .ok()?
+            .read_to_end(&mut environment)
+            .ok()?;
+        let marked = environment
+            .split(|byte| *byte == 0)
+            .any(|variable| variable == mark.as_bytes());
+        Pid::from_raw(pid).filter(|_| marked)
+    };
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(of)
+        .collect()
+}
+
+/// A process that has nothing to do with the demo.
+struct Bystander(Child);
+
+impl Bystander {
+    fn is_alive(&self) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()));
+        status.is_ok_and(|status| !status.contains("\nState:\tZ"))
+    }
+}
+
+impl Drop for Bystander {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+fn eventually_some<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    eventually_some(what, || holds().then_some(()));
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8([&output.stdout[..], &output.stderr].concat()).unwrap()
+}
+
+const TARGETS: [&str; 16] = [
+    "help",
+    "build",
+    "demo",
+    "run",
+    "run-node1",
+    "run-node2",
+    "run-node3",
+    "demo-parallel",
+    "kill-demo",
+    "test",
+    "test-coverage",
+    "test-race",
+    "bench",
+    "check",
+    "install",
+    "clean",
+];
+
+#[test]
+fn help_is_the_default_and_says_a_line_about_every_target() {
+    let demo = Demo::new(LONG);
+    let help = text(&demo.make("help"));
+    assert_eq!(text(&demo.command("make", &[]).output().unwrap()), help);
+    let mut listed: Vec<&str> = help
+        .lines()
+        .filter_map(|line| line.strip_prefix("  ")?.split_once("  "))
+        .flat_map(|(targets, about)| {
+            assert!(!about.trim().is_empty(), "{targets}");
+            targets.split(' ')
+        })
+        .collect();
+    let mut targets = TARGETS;
+    targets.sort_unstable();
+    listed.sort_unstable();
+    assert_eq!(listed, targets);
+    // And each is one that make knows.
+    let dry = demo
+        .command("make", &["-n", "NODE_ID=n"])
+        .args(TARGETS)
+        .output();
+    assert!(dry.unwrap().status.success());
+}
+
+#[test]
+fn a_missing_node_id_is_asked_for_with_an_example() {
+    let output = Demo::new(LONG).make("run");
+    assert!(!output.status.success());
+    assert!(
+        text(&output).contains("make run NODE_ID=node-4"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn a_lock_name_that_leaves_the_lock_dir_is_refused_by_every_script() {
+    let demo = Demo::new(LONG);
+    for script in ["demo-parallel", "kill-demo", "kill-leader", "demo-panel"] {
+        for name in ["../x", "a/b", "..", ".x", "a b"] {
+            let mut command = demo.command(&format!("scripts/{script}.sh"), &[]);
+            let output = command.env("LOCK_NAME", name).output().unwrap();
+            assert_eq!(output.status.code(), Some(1), "{script} {name}");
+            assert!(text(&output).contains("LOCK_NAME"), "{output:?}");
+        }
+    }
+}
+
+#[test]
+fn without_a_terminal_three_nodes_run_here_until_they_are_told_to_stop() {
+    let demo = Demo::new(LONG);
+    let here = demo.start_here();
+    let first = demo.leader().unwrap();
+    assert_eq!(demo.nodes().len(), 3);
+    let again = demo.make("demo-parallel");
+    assert!(!again.status.success());
+    assert!(text(&again).contains("already runs"), "{again:?}");
+    assert_eq!(demo.nodes().len(), 3);
+
+    let killed = demo
+        .command("scripts/kill-leader.sh", &[])
+        .output()
+        .unwrap();
+    assert!(killed.status.success(), "{killed:?}");
+    demo.another_leader_than(first);
+    eventually("the end is told", || {
+        here.said().contains("killed by SIGKILL")
+    });
+
+    kill_process(Pid::from_child(&here.make), Signal::TERM).unwrap();
+    let said = here.end();
+    assert!(demo.processes().is_empty());
+    assert!(
+        !said.contains('\u{1b}'),
+        "colours where nobody sees them: {said}"
+    );
+    let count = |what: &str| said.matches(what).count();
+    assert_eq!(count("BECAME LEADER"), 2, "{said}");
+    assert_eq!(count("Shutdown complete"), 2, "{said}");
+    for id in ["node-1", "node-2", "node-3"] {
+        let started = format!("{id} | ");
+        let theirs = said
+            .lines()
+            .filter(|line| line.contains(&format!("[{id}]")));
+        assert!(theirs.clone().count() > 1);
+        for line in theirs {
+            assert!(line.starts_with(&started), "{line}");
+        }
+    }
+    demo.make("kill-demo");
+    demo.assert_nothing_is_left();
+}
+
+#[test]
+fn ctrl_c_stops_each_node_once() {
+    if !tmux_is_installed() {
+        return;
+    }
+    let demo = Demo::new(LONG);
+    let screen = Screen::new(&demo, 80, 24);
+    let output = demo.dir.path().join("output");
+    screen.type_line(&format!(
+        "demo demo-parallel >{}; echo over",
+        output.display()
+    ));
+    let said = || std::fs::read_to_string(&output).unwrap_or_default();
+    eventually("it runs", || said().matches("Status: ").count() >= 3);
+    screen.press("C-c");
+    eventually("no process is left", || demo.processes().is_empty());
+    // A node that was told twice ends without these words.
+    assert_eq!(said().matches("Shutdown complete").count(), 3, "{}", said());
+}
+
+#[test]
+fn in_tmux_a_killed_leader_is_replaced_and_started_again() {
+    if !tmux_is_installed() {
+        return;
+    }
+    let demo = Demo::new(LONG);
+    let screen = Screen::new(&demo, 200, 50);
+    screen.type_line("demo demo-parallel");
+    screen.until_it_shows(&[
+        "node-1 ─",
+        "node-2 ─",
+        "node-3 ─",
+        "k  kill -9",
+        "Status: LEADER",
+    ]);
+    let panes = ["node-1", "node-2", "node-3", "what to try"];
+    assert_eq!(screen.demo_panes(), panes);
+
+    let first = eventually_some("a leader", || demo.leader());
+    kill_process(first, Signal::KILL).unwrap();
+    let second = demo.another_leader_than(first);
+    screen.until_it_shows(&[
+        "killed by SIGKILL",
+        "Enter starts it again",
+        "(term 2)",
+        &format!("pid {}, term 2", second.as_raw_nonzero()),
+    ]);
+    screen.press("r");
+    eventually("three nodes again", || demo.nodes().len() == 3);
+    assert_eq!(demo.leader(), Some(second));
+
+    let again = demo.make("demo-parallel");
+    assert!(!again.status.success());
+    assert!(text(&again).contains("already runs"), "{again:?}");
+    screen.press("d");
+    screen.until_it_shows(&["The demo goes on"]);
+    screen.type_line("clear; demo demo-parallel");
+    screen.until_it_shows(&["k  kill -9", "Status: LEADER"]);
+    assert_eq!(screen.demo_panes(), panes);
+    assert_eq!(demo.leader(), Some(second));
+    assert_eq!(demo.nodes().len(), 3);
+
+    let killed = demo.make("kill-demo");
+    assert!(killed.status.success(), "{killed:?}");
+    screen.until_it_shows(&["The demo has ended"]);
+    demo.assert_nothing_is_left();
+    let nothing = demo.make("kill-demo");
+    assert!(nothing.status.success(), "{nothing:?}");
+}
+
+#[test]
+fn in_tmux_a_stopped_leader_is_replaced_and_steps_down_when_woken() {
+    if !tmux_is_installed() {
+        return;
+    }
+    let demo = Demo::new(SHORT);
+    let screen = Screen::new(&demo, 80, 24);
+    screen.type_line("demo demo-parallel");
+    screen.until_it_shows(&["q  stop all", "Status: LEADER"]);
+    let first = eventually_some("a leader", || demo.leader());
+    screen.press("s");
+    screen.until_it_shows(&["term 1) stopped"]);
+    let second = demo.another_leader_than(first);
+    screen.press("c");
+    eventually("the old leader steps down", || {
+        screen.demo_said().contains("LOST LEADERSHIP")
+    });
+    // The one that leads by now was not what was woken, or killed.
+    assert_eq!(demo.leader(), Some(second));
+
+    screen.press("i");
+    eventually("a node has ended as asked", || demo.nodes().len() == 2);
+    screen.press("q");
+    screen.until_it_shows(&["The demo has ended"]);
+    demo.assert_nothing_is_left();
+}
+
+#[test]
+fn kill_demo_leaves_other_nodes_and_their_lock_alone() {
+    let demo = Demo::new(LONG);
+    let here = demo.start_here();
+    let mut foreign = Cluster::at(&demo.lock_dir(), &["--retry-period=200ms"]).follower("foreign");
+    // A node that was stopped hears no SIGTERM.
+    kill_process(demo.leader().unwrap(), Signal::STOP).unwrap();
+
+    let killed = demo.make("kill-demo");
+    assert!(killed.status.success(), "{killed:?}");
+    let message = text(&killed);
+    assert!(message.contains("Stopped 3 nodes"), "{message}");
+    assert!(
+        message.contains("Kept") && message.contains("--node-id foreign"),
+        "{message}"
+    );
+    let said = here.end();
+    assert_eq!(said.matches("Shutdown complete").count(), 3, "{said}");
+    assert!(demo.processes().is_empty());
+    assert!(demo.lock().is_dir());
+    foreign.until("elected");
+
+    foreign.stop();
+    demo.make("kill-demo");
+    demo.assert_nothing_is_left();
+}
+
+#[test]
+fn an_open_directory_or_a_locked_claim_is_enough_to_keep_the_lock() {
+    let demo = Demo::new(LONG);
+    let claims = demo.lock().join("claims");
+    std::fs::create_dir_all(&claims).unwrap();
+    let claim = std::fs::File::create(claims.join("a")).unwrap();
+    fs2::FileExt::lock_exclusive(&claim).unwrap();
+    assert!(text(&demo.make("kill-demo")).contains("Kept"));
+    drop(claim);
+    let directory = std::fs::File::open(demo.lock()).unwrap();
+    assert!(text(&demo.make("kill-demo")).contains("Kept"));
+    drop(directory);
+    assert!(text(&demo.make("kill-demo")).contains("Removed"));
+    demo.assert_nothing_is_left();
+}
+
+#[test]
+fn kill_leader_signals_no_process_that_is_not_a_node_on_this_lock() {
+    let demo = Demo::new(LONG);
+    let bystander = Bystander(Command::new("sleep").arg("600").spawn().unwrap());
+    std::fs::create_dir_all(demo.lock()).unwrap();
+    let record = format!(
+        r#"{{"version":1,"term":1,"held":{{"node_id":"node-1","pid":{}}}}}"#,
+        bystander.0.id()
+    ) + "\n";
+    std::fs::write(demo.lock().join("00000000000000000001"), record).unwrap();
+    let output = demo
+        .command("scripts/kill-leader.sh", &["-9"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains("no node here"), "{output:?}");
+    assert!(bystander.is_alive());
+}
