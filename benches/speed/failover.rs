@@ -16,6 +16,7 @@ use crate::table::{Bound, Samples, Table, show, verdict};
 
 /// Short, so that a follower is ready for the next round soon; how it is killed
 /// does not depend on it.
+const NODE: [&str; 2] = ["--lease-duration=1s", "--heartbeat-period=1h"];
 const LEASE: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(200);
 const DEADLINE: Duration = Duration::from_millis(600);
@@ -42,8 +43,14 @@ enum Contender {
     /// Two processes and an flock: what the kernel itself needs.
     Kernel,
     Ours,
+    /// Another build of ours, to see what a change is worth.
+    Other,
     /// util-linux: what a shell script would use.
     FlockCommand,
+}
+
+fn other_build() -> Option<PathBuf> {
+    std::env::var_os("BENCH_AGAINST").map(PathBuf::from)
 }
 
 impl Pair {
@@ -65,13 +72,11 @@ impl Pair {
     fn follower(&self) -> Result<Process> {
         match self.contender {
             Contender::Kernel => Process::role(roles::HOLD, &[&self.file]),
-            Contender::Ours => Process::node(
-                self.dir(),
-                &[
-                    &format!("--lease-duration={}ms", LEASE.as_millis()),
-                    "--heartbeat-period=1h",
-                ],
-            ),
+            Contender::Ours => Process::node(self.dir(), &NODE),
+            Contender::Other => {
+                let program = other_build().context("BENCH_AGAINST")?;
+                Process::node_of(&program, self.dir(), &NODE)
+            }
             Contender::FlockCommand => Process::spawn(
                 Command::new("flock")
                     .arg(&self.file)
@@ -119,11 +124,15 @@ struct Contest<'a> {
     place: &'a Place,
     signal: Signal,
     pairs: Vec<Pair>,
-    syncs: Samples,
+    /// Only where a sync means something.
+    syncs: Option<Syncs>,
 }
 
 pub(crate) fn kill_and_terminate(plan: &Plan, table: &mut Table) -> Result<()> {
     let mut contenders = vec![Contender::Kernel, Contender::Ours];
+    if other_build().is_some() {
+        contenders.push(Contender::Other);
+    }
     if Command::new("flock").arg("--version").output().is_ok() {
         contenders.push(Contender::FlockCommand);
     } else {
@@ -139,7 +148,11 @@ pub(crate) fn kill_and_terminate(plan: &Plan, table: &mut Table) -> Result<()> {
                     .iter()
                     .map(|contender| Pair::new(*contender, place))
                     .collect::<Result<_>>()?,
-                syncs: Samples::default(),
+                syncs: if place.in_memory {
+                    None
+                } else {
+                    Some(Syncs::new(place)?)
+                },
             });
         }
     }
@@ -149,13 +162,21 @@ pub(crate) fn kill_and_terminate(plan: &Plan, table: &mut Table) -> Result<()> {
             pair.reset()?;
         }
         std::thread::sleep(READY);
-        // Who comes first finds the caches cold: each in turn.
+        // Who comes first finds the caches cold, and warms them for the next:
+        // each in turn, and every other round backwards.
         let turns = contests.len() * contenders.len();
         for turn in (0..turns).map(|turn| (turn + round) % turns) {
+            let turn = if round % 2 == 0 {
+                turn
+            } else {
+                turns - 1 - turn
+            };
             let contest = &mut contests[turn / contenders.len()];
             contest.pairs[turn % contenders.len()].round(contest.signal)?;
-            if turn % contenders.len() == 0 && !contest.place.in_memory {
-                contest.syncs.push(sync_a_link(contest.place)?);
+            if turn % contenders.len() == 0
+                && let Some(syncs) = &mut contest.syncs
+            {
+                syncs.round()?;
             }
         }
     }
@@ -167,18 +188,38 @@ pub(crate) fn kill_and_terminate(plan: &Plan, table: &mut Table) -> Result<()> {
 }
 
 /// What it takes to make one new name durable.
-fn sync_a_link(place: &Place) -> Result<Duration> {
-    let dir = place.fresh()?;
-    File::create(dir.join("claim"))?.sync_all()?;
-    let at = File::open(&dir)?;
-    at.sync_all()?;
-    std::thread::sleep(PAUSE);
-    let start = clock::now();
-    std::fs::hard_link(dir.join("claim"), dir.join("1"))?;
-    at.sync_all()?;
-    let took = clock::now().since(start);
-    std::fs::remove_dir_all(dir)?;
-    Ok(took)
+struct Syncs {
+    dir: PathBuf,
+    open: File,
+    number: usize,
+    took: Samples,
+}
+
+impl Syncs {
+    fn new(place: &Place) -> Result<Self> {
+        let dir = place.fresh()?;
+        File::create(dir.join("claim"))?.sync_all()?;
+        Ok(Self {
+            open: File::open(&dir)?,
+            dir,
+            number: 0,
+            took: Samples::default(),
+        })
+    }
+
+    fn round(&mut self) -> Result<()> {
+        std::thread::sleep(PAUSE);
+        let name = |number: usize| self.dir.join(number.to_string());
+        let start = clock::now();
+        std::fs::hard_link(self.dir.join("claim"), name(self.number + 1))?;
+        self.open.sync_all()?;
+        self.took.push(clock::now().since(start));
+        if self.number > 0 {
+            std::fs::remove_file(name(self.number))?;
+        }
+        self.number += 1;
+        Ok(())
+    }
 }
 
 impl Contest<'_> {
@@ -200,23 +241,25 @@ impl Contest<'_> {
             let what = match pair.contender {
                 Contender::Kernel => format!("holder {verb}, the kernel hands over its flock"),
                 Contender::Ours => format!("leader {verb} -> next elected"),
+                Contender::Other => "the other build's leader".to_owned(),
                 Contender::FlockCommand => "flock(1): the next command's first line".to_owned(),
             };
-            let bound = if self.place.in_memory {
-                Bound {
+            let bound = match &self.syncs {
+                None => Bound {
                     against: "the kernel's hand-off",
                     baseline: kernel,
                     times: 2.0,
-                }
-            } else {
-                Bound {
+                },
+                Some(syncs) => Bound {
                     against: "hand-off + one sync",
-                    baseline: kernel + self.syncs.p50(),
+                    baseline: kernel + syncs.took.p50(),
                     times: 2.0,
-                }
+                },
             };
             match pair.contender {
-                Contender::Ours => table.judged(&what, place, &pair.took, &bound),
+                Contender::Ours | Contender::Other => {
+                    table.judged(&what, place, &pair.took, &bound)
+                }
                 Contender::Kernel => table.samples(&what, place, &pair.took, "the baseline"),
                 Contender::FlockCommand => {
                     let ratio = pair.took.p50().as_secs_f64() / kernel.as_secs_f64();
@@ -232,9 +275,9 @@ impl Contest<'_> {
                 ));
             }
         }
-        if !self.place.in_memory {
+        if let Some(syncs) = &self.syncs {
             let what = "link(2) + fsync of the directory";
-            table.samples(what, place, &self.syncs, "the baseline, in part");
+            table.samples(what, place, &syncs.took, "the baseline, in part");
         }
         if self.signal == Signal::KILL
             && let Some(ours) = took(Contender::Ours)

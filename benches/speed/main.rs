@@ -8,7 +8,8 @@
 //! ```
 //!
 //! `BENCH_ROUNDS` (200) and `BENCH_SECONDS` (30) set how long, `BENCH_DISK` where
-//! the disk is (the target directory).
+//! the disk is (the target directory). `BENCH_AGAINST` names another build of
+//! `leader-demo` to measure failover with, turn by turn.
 
 use std::process::ExitCode;
 

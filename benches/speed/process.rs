@@ -100,13 +100,18 @@ impl Process {
 
     /// A node of the demo.
     pub(crate) fn node(dir: &Path, args: &[&str]) -> Result<Self> {
+        Self::node_of(Path::new(env!("CARGO_BIN_EXE_leader-demo")), dir, args)
+    }
+
+    /// A node of this build of the demo.
+    pub(crate) fn node_of(program: &Path, dir: &Path, args: &[&str]) -> Result<Self> {
         static COUNT: Mutex<u64> = Mutex::new(0);
         let count = {
             let mut count = COUNT.lock().unwrap_or_else(PoisonError::into_inner);
             *count += 1;
             *count
         };
-        let mut command = Command::new(env!("CARGO_BIN_EXE_leader-demo"));
+        let mut command = Command::new(program);
         command
             .args(["--log-format=json", "--log-level=error"])
             .arg(format!("--node-id=node-{count}"))
