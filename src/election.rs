@@ -576,6 +576,8 @@ impl Election {
             Wake::Changed => self.due = now,
             Wake::HolderDied(seen) => {
                 self.saw(now, Some(seen.clone()), actions);
+                // Whose lock is free already will not wake anybody again.
+                actions.retain(|action| !matches!(action, Action::Watch(_)));
                 if let Some(sight) = &mut self.sight
                     && sight.current.as_ref() == Some(&seen)
                     && now < sight.claimable_at

@@ -114,6 +114,8 @@ impl FileStore {
             // Abandoned while it waited behind a slow one: better not done.
             if !reply.is_closed() {
                 let _ = reply.send(call(register));
+                // Whoever waited for that goes first, also on a single core.
+                std::thread::yield_now();
                 register.tidy();
             }
         });

@@ -102,14 +102,13 @@ fn wait(place: &Place, boot_id: Option<&str>, seen: Numbered) -> io::Result<Verd
     let Some(record) = locked_by_its_writer(&file, at.file, &content, boot_id)? else {
         return Ok(Verdict::Meaningless);
     };
-    drop(directory);
     lock_shared(&file)?;
     // The lock is free, so its writer will never act on it again. Is it still
     // the record? The file stays open until that is known: its inode cannot
     // become another file's meanwhile.
-    let Some(directory) = place.open().map_err(io::Error::other)? else {
+    if !directory.is_still_there().map_err(io::Error::other)? {
         return changed;
-    };
+    }
     let Some(&top) = directory.numbers().map_err(io::Error::other)?.last() else {
         return changed;
     };
