@@ -424,7 +424,6 @@ impl Election {
             ended,
         }));
         self.leave(now, actions);
-        self.due = now;
     }
 
     /// What it held is a leftover now, seen from here on like anybody's.
@@ -484,7 +483,7 @@ impl Election {
                 }
                 Role::Releasing(reign, _) => reign.revision = revision,
                 // Rule 8: what lands too late revives nothing.
-                Role::Follower => self.due = now,
+                Role::Follower => {}
             },
             (Asked::Release, Swapped::Done(revision)) => {
                 if let Role::Releasing(_, vacant) =
@@ -602,8 +601,11 @@ impl Election {
         let last = before.map_or(self.timing.lease_duration(), |sight| sight.lease);
         let lease = match current.as_ref().map(|o| &o.content) {
             Some(Content::Record(record)) => record.lease_duration,
-            // It hides a promise that may be as long as the last, or as this node's.
-            Some(Content::Garbled { .. }) => last.max(self.timing.lease_duration()),
+            // It hides a promise that may be as long as any known.
+            Some(Content::Garbled { lease_duration, .. }) => lease_duration
+                .unwrap_or_default()
+                .max(last)
+                .max(self.timing.lease_duration()),
             None => last,
         };
         let (claimable_at, as_what) = match (&current, before) {
@@ -639,7 +641,7 @@ impl Election {
     ) -> (BootTime, Acquired) {
         let record = match content {
             Content::Record(record) => record,
-            Content::Garbled { floor } => {
+            Content::Garbled { floor, .. } => {
                 // Rule 5: above anything it may have hidden.
                 self.highest = self.highest.max(*floor);
                 actions.push(warning(format!(

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::lease::{Record, Term};
 
@@ -96,6 +97,8 @@ pub enum Content {
     Garbled {
         /// The highest term that it may have hidden.
         floor: Term,
+        /// The lease duration that it may have hidden, where the store knows.
+        lease_duration: Option<Duration>,
     },
 }
 

@@ -29,11 +29,15 @@ impl Timing {
     /// The longest lease. A record that claims more is not believed.
     pub const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
+    /// The shortest retry period.
+    pub const SHORTEST_RETRY: Duration = Duration::from_millis(1);
+
     /// Validates the lease duration L, the renew deadline R and the retry
     /// period P; where R or P is not given it is 0.6 or 0.2 of L.
     ///
     /// # Errors
-    /// [`TimingError`] unless `P < R`, `R + 0.1 L <= L`, and L lies between
+    /// [`TimingError`] unless `P < R`, `R + 0.1 L <= L`, P is at
+    /// least [`SHORTEST_RETRY`](Self::SHORTEST_RETRY), and L lies between
     /// [`SHORTEST`](Self::SHORTEST) and [`LONGEST`](Self::LONGEST). It says
     /// which values would do.
     pub fn new(
@@ -58,8 +62,8 @@ impl Timing {
                 latest,
             });
         }
-        if timing.retry_period.is_zero() {
-            return Err(TimingError::RetryPeriodZero);
+        if timing.retry_period < Self::SHORTEST_RETRY {
+            return Err(TimingError::RetryPeriodTooShort(timing.retry_period));
         }
         if timing.retry_period >= timing.renew_deadline {
             return Err(TimingError::RetryPeriodTooLong {
@@ -122,8 +126,8 @@ pub enum TimingError {
         /// The longest that would do.
         latest: Duration,
     },
-    /// Looking without a pause.
-    RetryPeriodZero,
+    /// Looking almost without a pause.
+    RetryPeriodTooShort(Duration),
     /// The leader would stop before it had tried to renew.
     RetryPeriodTooLong {
         /// What was given.
@@ -157,9 +161,11 @@ impl fmt::Display for TimingError {
                 show(latest),
                 show(default_renew_deadline(lease_duration)),
             ),
-            Self::RetryPeriodZero => write!(
+            Self::RetryPeriodTooShort(p) => write!(
                 f,
-                "--retry-period must be longer than 0s: leave it out to have 0.2 of --lease-duration",
+                "--retry-period {} must be at least {}: leave it out to have 0.2 of --lease-duration",
+                show(p),
+                show(Timing::SHORTEST_RETRY),
             ),
             Self::RetryPeriodTooLong {
                 retry_period,
@@ -214,7 +220,7 @@ mod tests {
                 s(10),
                 None,
                 Some(s(0)),
-                "--retry-period must be longer than 0s",
+                "--retry-period 0s must be at least 1ms",
             ),
             (
                 s(10),

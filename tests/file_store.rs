@@ -201,7 +201,12 @@ async fn an_unreadable_record_may_hide_a_term_for_every_number_it_stands_for() {
     fs::write(lease.number(5), "garbage").unwrap();
     let seen = store.read().await.unwrap().unwrap();
     let floor = Term::new(7 + 4).unwrap();
-    assert_eq!(seen.content, Content::Garbled { floor });
+    let lease_duration = Some(Duration::from_secs(10));
+    let hidden = Content::Garbled {
+        floor,
+        lease_duration,
+    };
+    assert_eq!(seen.content, hidden);
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ fn rule_1_at_most_one_call_is_in_flight() {
         .does("")
         // It might take the record now, but for the look under way.
         .holder_dies(seen(7, held(B, 3)))
-        .does("watch 7")
+        .does("")
         .reads(seen(8, vacant(3)))
         .does("watch 8; swap 8 -> A holds 4")
         .wakes()
@@ -150,7 +150,7 @@ fn rule_4_whose_holder_died_may_be_taken_at_once() {
         .at(1.0)
         // It had renewed since.
         .holder_dies(seen(9, held(B, 3)))
-        .does("watch 9; swap 9 -> A holds 4; no leader")
+        .does("swap 9 -> A holds 4; no leader")
         .swapped(10)
         .does("elected 4 (HolderDied) until 7s");
 }

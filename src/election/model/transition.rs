@@ -124,7 +124,8 @@ impl World {
         match incident {
             // Of a stray or of the register, not of a node.
             I::LateLanding => return true,
-            I::Garbled | I::Vanished => return self.known_to_all(),
+            I::Garbled => return self.register.content.is_some(),
+            I::Vanished => return self.known_to_all(),
             _ => {}
         }
         let node = &self.nodes[n];

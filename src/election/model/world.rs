@@ -173,12 +173,19 @@ impl Register {
 
     /// A stranger writes into it what nobody can read.
     pub(super) fn garble(&mut self) {
-        let hidden = match &self.content {
-            Some(Content::Record(Record { term, .. }) | Content::Garbled { floor: term }) => *term,
-            None => Term::ZERO,
+        let (hidden, lease_duration) = match &self.content {
+            Some(Content::Record(record)) => (record.term, Some(record.lease_duration)),
+            Some(Content::Garbled {
+                floor,
+                lease_duration,
+            }) => (*floor, *lease_duration),
+            None => (Term::ZERO, None),
         };
         let floor = hidden.plus(1).expect("a low term");
-        self.replace(Content::Garbled { floor });
+        self.replace(Content::Garbled {
+            floor,
+            lease_duration,
+        });
     }
 
     fn accepts(&self, swap: &Swapping, sabotage: Option<Sabotage>) -> bool {

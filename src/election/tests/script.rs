@@ -77,7 +77,10 @@ pub(super) fn seen(number: u64, record: Record) -> Option<Observed> {
 pub(super) fn garbled(number: u64, floor: u64) -> Option<Observed> {
     Some(Observed {
         revision: revision(number),
-        content: Content::Garbled { floor: term(floor) },
+        content: Content::Garbled {
+            floor: term(floor),
+            lease_duration: None,
+        },
     })
 }
 

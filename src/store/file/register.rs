@@ -423,9 +423,7 @@ pub(super) fn read_in(directory: &Directory) -> Result<Option<Observed>, StoreEr
         };
         let content = match content {
             Some(record) => Content::Record(record),
-            None => Content::Garbled {
-                floor: floor_below(directory, &numbers)?,
-            },
+            None => hidden_by(directory, &numbers)?,
         };
         return Ok(Some(Observed {
             revision: at.into(),
@@ -447,15 +445,18 @@ fn record_in(content: &[u8]) -> Result<Option<Record>, DecodeError> {
     }
 }
 
-/// The highest term that the unreadable top may have hidden: every revision
-/// since the last readable one could have been a leadership.
-fn floor_below(directory: &Directory, numbers: &[u64]) -> Result<Term, StoreError> {
+/// What the unreadable top may have hidden: every revision since the newest
+/// readable one could have been a leadership, with a promise like that one's.
+fn hidden_by(directory: &Directory, numbers: &[u64]) -> Result<Content, StoreError> {
     let (top, below) = numbers.split_last().expect("the top is one of them");
     for number in below.iter().rev() {
         if let Named::File { content, .. } = directory.load(*number)?
             && let Ok(Some(record)) = record_in(&content)
         {
-            return Ok(record.term.plus(top - number).unwrap_or(Term::MAX));
+            return Ok(Content::Garbled {
+                floor: record.term.plus(top - number).unwrap_or(Term::MAX),
+                lease_duration: Some(record.lease_duration),
+            });
         }
     }
     Err(refuse(
