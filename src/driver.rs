@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::change::{Change, Notice};
 use crate::clock::{BootTime, Clock, Timer};
-use crate::election::{Action, Change, Election, Ending, Event, NobodyKnows, Swapped};
+use crate::election::{Action, Election, Ending, Event, NobodyKnows, Swapped};
 use crate::leadership::Leadership;
 use crate::lease::{Holder, Term};
 use crate::node::Shared;
@@ -15,16 +16,6 @@ use crate::store::{Answer, LeaseStore, Observed, StoreError, Swap, Wake, Witness
 
 #[cfg(test)]
 mod tests;
-
-/// A change, and the moment it was decided.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Notice {
-    /// When.
-    pub at: BootTime,
-    /// What.
-    pub change: Change,
-}
 
 /// What users of the library ask of the driver.
 #[derive(Debug)]

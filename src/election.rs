@@ -8,15 +8,20 @@
 
 use std::time::Duration;
 
+use crate::change::{Acquired, Change, Reason};
 use crate::clock::BootTime;
 use crate::lease::{Holder, Record, SessionId, State, Term};
 use crate::store::{Content, Observed, Revision, Wake};
 use crate::timing::Timing;
 
+mod sight;
+
 #[cfg(test)]
 mod model;
 #[cfg(test)]
 mod tests;
+
+use sight::Sight;
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -85,73 +90,6 @@ pub(crate) enum Action {
     Announce(Change),
 }
 
-/// Something that everybody who observes an election may want to know.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Change {
-    /// This node leads now.
-    Elected {
-        /// The number of its leadership: the fencing token.
-        term: Term,
-        /// How it came by the lease.
-        acquired: Acquired,
-        /// When it will stop believing, unless it renews.
-        valid_until: BootTime,
-    },
-    /// This node leads no longer.
-    Revoked {
-        /// The leadership that ended.
-        term: Term,
-        /// Why.
-        reason: Reason,
-        /// When belief ended, which may be before anybody could say so.
-        ended: BootTime,
-    },
-    /// Another node leads.
-    NewLeader {
-        /// Who.
-        leader: Holder,
-        /// The number of its leadership.
-        term: Term,
-    },
-    /// Nobody is known to lead.
-    NoLeader,
-    /// Something that people should look at; the election goes on.
-    Warning(String),
-    /// The store fails; the node keeps trying. Said once.
-    StoreFailed(String),
-    /// The store answers again.
-    StoreRecovered,
-}
-
-/// How a leader came by the lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Acquired {
-    /// There was no record, or its last holder had given it back.
-    Vacant,
-    /// The last holder had not renewed for a lease duration.
-    Expired,
-    /// The store knew that the last holder's process was gone.
-    HolderDied,
-    /// The last holder named this session as its successor.
-    HandedOver,
-}
-
-/// Why a leadership ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reason {
-    /// No renewal succeeded in time.
-    RenewDeadline,
-    /// Somebody else has the lease, or the record is gone.
-    Lost,
-    /// It was given back.
-    Resigned,
-    /// It was left to a named successor.
-    HandedOver,
-    /// The node is stopping.
-    Shutdown,
-}
-
 impl Ending {
     const fn reason(self) -> Reason {
         match self {
@@ -207,19 +145,6 @@ struct Reign {
     valid_until: BootTime,
 }
 
-/// The record as it was seen last.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Sight {
-    /// None: there was no record.
-    current: Option<Observed>,
-    /// What whoever held it last had promised, as far as is known.
-    lease: Duration,
-    /// Rules 3 and 4, worked out when the revision was new.
-    claimable_at: BootTime,
-    /// What taking it from then on would be called.
-    as_what: Acquired,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Call {
     asked_at: BootTime,
@@ -273,13 +198,10 @@ impl Election {
     /// The other node that leads as far as can be seen, and until when that holds.
     pub(crate) fn other_leader(&self) -> Option<(&Holder, Term, BootTime)> {
         let sight = self.sight.as_ref()?;
-        let Content::Record(record) = &sight.current.as_ref()?.content else {
-            return None;
-        };
-        let holder = record.holder()?;
+        let (holder, term) = sight.holder()?;
         // Its own leftover is nobody's leadership.
         let other = self.belief().is_none() && holder.session != self.me.session;
-        other.then_some((holder, record.term, sight.claimable_at))
+        other.then_some((holder, term, sight.claimable_at))
     }
 
     /// Whether the store has answered and nothing is about to come of it.
@@ -589,94 +511,45 @@ impl Election {
         }
     }
 
-    /// Notes what the store has, and from when it may be taken.
+    /// Notes what the store has.
     fn saw(&mut self, now: BootTime, current: Option<Observed>, actions: &mut Vec<Action>) {
         let before = self.sight.as_ref();
-        // Rule 3: only a revision not seen before starts the stopwatch anew.
-        if let Some(before) = before
-            && before.current.as_ref().map(|o| o.revision) == current.as_ref().map(|o| o.revision)
-        {
+        if before.is_some_and(|before| before.shows(current.as_ref())) {
             return;
         }
-        let last = before.map_or(self.timing.lease_duration(), |sight| sight.lease);
-        let lease = match current.as_ref().map(|o| &o.content) {
-            Some(Content::Record(record)) => record.lease_duration,
-            // It hides a promise that may be as long as any known.
-            Some(Content::Garbled { lease_duration, .. }) => lease_duration
-                .unwrap_or_default()
-                .max(last)
-                .max(self.timing.lease_duration()),
-            None => last,
-        };
-        let (claimable_at, as_what) = match (&current, before) {
-            (None, None) => (now, Acquired::Vacant),
-            // Rule 4: a record that vanished is not vacant.
-            (None, Some(_)) => {
-                actions.push(warning(format!(
-                    "the lease record has vanished: waiting {} before making a new one",
-                    humantime::format_duration(lease)
-                )));
-                (now + lease, Acquired::Expired)
+        let usual = self.timing.lease_duration();
+        let sight = Sight::new(now, current, before, self.me.session, usual);
+        let lease = humantime::format_duration(sight.lease);
+        if let Some(seen) = &sight.current {
+            actions.push(Action::Watch(seen.revision));
+        }
+        match sight.current.as_ref().map(|seen| &seen.content) {
+            Some(Content::Record(record)) => {
+                self.highest = self.highest.max(record.term);
+                self.warn_of_namesake(record.holder(), actions);
             }
-            (Some(seen), _) => {
-                actions.push(Action::Watch(seen.revision));
-                self.judge(now, &seen.content, lease, actions)
-            }
-        };
-        self.sight = Some(Sight {
-            current,
-            lease,
-            claimable_at,
-            as_what,
-        });
-    }
-
-    /// Rules 3 and 4: from when a record first seen now may be taken.
-    fn judge(
-        &mut self,
-        now: BootTime,
-        content: &Content,
-        lease: Duration,
-        actions: &mut Vec<Action>,
-    ) -> (BootTime, Acquired) {
-        let record = match content {
-            Content::Record(record) => record,
-            Content::Garbled { floor, .. } => {
+            Some(Content::Garbled { floor, .. }) => {
                 // Rule 5: above anything it may have hidden.
                 self.highest = self.highest.max(*floor);
                 actions.push(warning(format!(
-                    "the lease record is unreadable: taking it as held for {}",
-                    humantime::format_duration(lease)
+                    "the lease record is unreadable: taking it as held for {lease}"
                 )));
-                return (now + lease, Acquired::Expired);
             }
-        };
-        self.highest = self.highest.max(record.term);
-        let expires = now + lease;
-        match &record.state {
-            // Rule 3: counted from when it was received, for the holder's own
-            // promise. This session's leftovers are like anybody's (rule 6).
-            State::Held(holder) => {
-                self.warn_of_namesake(holder.clone(), actions);
-                (expires, Acquired::Expired)
-            }
-            State::Vacant { successor: None } => (now, Acquired::Vacant),
-            State::Vacant {
-                successor: Some(named),
-            } if *named == self.me.session => (now, Acquired::HandedOver),
-            State::Vacant { successor: Some(_) } => (expires, Acquired::Expired),
+            None if before.is_some() => actions.push(warning(format!(
+                "the lease record has vanished: waiting {lease} before making a new one"
+            ))),
+            None => {}
         }
+        self.sight = Some(sight);
     }
 
     /// Another session with this node's name that renews its lease is no
     /// leftover of an earlier run.
-    fn warn_of_namesake(&mut self, holder: Holder, actions: &mut Vec<Action>) {
-        let renewed = matches!(
-            self.other_leader(),
-            Some((before, _, _)) if before.session == holder.session
-        );
-        if holder.node_id == self.me.node_id
-            && renewed
+    fn warn_of_namesake(&mut self, holder: Option<&Holder>, actions: &mut Vec<Action>) {
+        if let Some(holder) = holder
+            && holder.node_id == self.me.node_id
+            && let Some((before, _, _)) = self.other_leader()
+            && before.session == holder.session
             && self.namesake.replace(holder.session) != Some(holder.session)
         {
             let pid = holder.pid.map_or_else(|| "?".into(), |p| p.to_string());

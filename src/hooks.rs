@@ -3,7 +3,7 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::election::{Change, Reason};
+use crate::change::{Change, Reason};
 use crate::lease::{Holder, Term};
 use crate::node::Node;
 

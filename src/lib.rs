@@ -47,21 +47,21 @@ compile_error!("leader-demo needs Linux: CLOCK_BOOTTIME, timerfd and flock(2) wi
 pub mod clock;
 pub mod store;
 
+mod change;
 mod driver;
 mod election;
 mod hooks;
 mod leadership;
 mod lease;
+mod name;
 mod node;
 mod timing;
 
-pub use driver::Notice;
-pub use election::{Acquired, Change, Reason};
+pub use change::{Acquired, Change, Notice, Reason};
 pub use hooks::Hooks;
 pub use leadership::Leadership;
-pub use lease::{
-    DecodeError, Holder, LockName, MAX_NAME_LEN, NameError, NodeId, Record, SessionId, State, Term,
-};
+pub use lease::{DecodeError, Holder, Record, SessionId, State, Term};
+pub use name::{LockName, MAX_NAME_LEN, NameError, NodeId};
 pub use node::{Changes, Leader, Node, NodeBuilder, StartError, Stopped};
 pub use store::file::FileStore;
 pub use store::memory::{MemoryRegister, MemoryStore};

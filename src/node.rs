@@ -9,11 +9,13 @@ use std::time::Duration;
 use futures_core::Stream;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::change::Notice;
 use crate::clock::{BootTime, Clock, SystemClock};
-use crate::driver::{Command, Driver, Notice, Standing};
+use crate::driver::{Command, Driver, Standing};
 use crate::election::Election;
 use crate::leadership::{Leadership, belief_ended};
-use crate::lease::{Holder, NameError, NodeId, Term};
+use crate::lease::{Holder, Term};
+use crate::name::{NameError, NodeId};
 use crate::store::LeaseStore;
 use crate::timing::{Timing, TimingError};
 

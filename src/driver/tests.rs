@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use super::*;
-use crate::election::Reason;
+use crate::change::Reason;
 use crate::hooks::Hooks;
 use crate::lease::{Record, State};
 use crate::node::{Node, Stopped};

@@ -22,7 +22,8 @@ use std::sync::{Arc, mpsc};
 
 use tokio::sync::oneshot;
 
-use crate::lease::{LockName, Record, boot_id};
+use crate::lease::{Record, boot_id};
+use crate::name::LockName;
 use crate::store::{Answer, LeaseStore, Observed, Revision, StoreError, Swap, Wake};
 
 mod claim;

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::lease::{LockName, Record};
+use crate::lease::Record;
+use crate::name::LockName;
 use crate::store::{Answer, Content, LeaseStore, Observed, Revision, StoreError, Swap, Wake};
 
 /// A space of named registers. Clones share it.

@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use crate::change::Change;
 use crate::clock::tests::VirtualClock;
 use crate::clock::{BootTime, Clock, Timer};
-use crate::election::Change;
-use crate::lease::{LockName, Record};
+use crate::lease::Record;
+use crate::name::LockName;
 use crate::node::{Changes, Node};
 use crate::store::memory::{MemoryRegister, MemoryStore};
 use crate::store::{

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::sabotage::Sabotage;
 use crate::clock::BootTime;
 use crate::election::{Action, Asked, Change, Election, Event, Role, Swapped};
-use crate::lease::{Holder, NodeId, Record, SessionId, Term};
+use crate::lease::{Holder, Record, SessionId, Term};
+use crate::name::NodeId;
 use crate::store::{Content, Observed, Revision};
 use crate::timing::Timing;
 

@@ -9,7 +9,8 @@ use crate::clock::BootTime;
 use crate::election::{
     Acquired, Action, Change, Election, Ending, Event, NobodyKnows, Reason, Swapped,
 };
-use crate::lease::{Holder, NodeId, Record, SessionId, State, Term};
+use crate::lease::{Holder, Record, SessionId, State, Term};
+use crate::name::NodeId;
 use crate::store::{Content, Observed, Revision, Wake};
 use crate::timing::Timing;
 

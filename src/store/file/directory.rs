@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, SeekFrom, Stat};
 use rustix::io::Errno;
 
 use super::{Numbered, error, lock_path, refuse};
-use crate::lease::LockName;
+use crate::name::LockName;
 use crate::store::StoreError;
 
 /// Where a lease is kept, and for whom.
