@@ -122,8 +122,9 @@ pub enum Swap {
 /// Why a wait ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Wake {
-    /// Time to look.
-    Changed,
+    /// The record has changed: into this one, where the store had to read it
+    /// anyway; otherwise it is time to look.
+    Changed(Option<Observed>),
     /// This is the current record, and the process that wrote it can no longer
     /// act. To be said only by a store that *knows*.
     HolderDied(Observed),

@@ -156,6 +156,16 @@ fn rule_4_whose_holder_died_may_be_taken_at_once() {
 }
 
 #[test]
+fn rule_4_what_a_wake_up_shows_to_be_vacant_is_taken_without_another_look() {
+    candidate()
+        .reads(seen(7, held(B, 3)))
+        .does("watch 7; new leader B 3")
+        .at(1.0)
+        .wakes_to(seen(8, vacant(3)))
+        .does("watch 8; swap 8 -> A holds 4; no leader");
+}
+
+#[test]
 fn rule_4_a_leader_is_not_moved_by_word_of_a_death() {
     leader()
         .at(1.0)

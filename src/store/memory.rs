@@ -95,9 +95,9 @@ impl LeaseStore for MemoryRegister {
     fn changed(&self, seen: Revision) -> Answer<'_, Wake> {
         let mut slot = self.slot.subscribe();
         Box::pin(async move {
+            let changed = slot.wait_for(|(number, _)| revision(*number) != seen).await;
             // The sender lives as long as `self`, so this can only end well.
-            let _ = slot.wait_for(|(number, _)| revision(*number) != seen).await;
-            Wake::Changed
+            Wake::Changed(changed.ok().and_then(|slot| observed(&slot)))
         })
     }
 }

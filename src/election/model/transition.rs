@@ -253,7 +253,7 @@ impl World {
             }
             I::Changed => {
                 self.nodes[n].watches = None;
-                Event::Wake(Wake::Changed)
+                Event::Wake(Wake::Changed(self.register.current()))
             }
             I::ChangeOfMind => Event::Campaign(!self.nodes[n].election.campaigning),
             I::Release => Event::WorkStopped,

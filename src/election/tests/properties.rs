@@ -52,10 +52,11 @@ fn event() -> impl Strategy<Value = Event> {
         Ending::HandedOver(holder(B).session),
     ]);
     prop_oneof![
-        3 => Just(Event::Wake(Wake::Changed)),
+        3 => Just(Event::Wake(Wake::Changed(None))),
+        3 => store().prop_map(|seen| Event::Wake(Wake::Changed(seen))),
         3 => store().prop_map(|store| match store {
             Some(seen) => Event::Wake(Wake::HolderDied(seen)),
-            None => Event::Wake(Wake::Changed),
+            None => Event::Wake(Wake::Changed(None)),
         }),
         4 => Just(Event::Campaign(true)),
         1 => Just(Event::Campaign(false)),

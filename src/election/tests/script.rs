@@ -213,7 +213,12 @@ impl Script {
     }
 
     pub(super) fn wakes(self) -> Self {
-        self.feed(Event::Wake(Wake::Changed))
+        self.feed(Event::Wake(Wake::Changed(None)))
+    }
+
+    pub(super) fn wakes_to(mut self, store: Option<Observed>) -> Self {
+        self.store = store.clone();
+        self.feed(Event::Wake(Wake::Changed(store)))
     }
 
     pub(super) fn holder_dies(mut self, store: Option<Observed>) -> Self {

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::claim::Written;
 use super::directory::{Inode, Named, Place};
+use super::register::read_in;
 use super::{Numbered, SMALL_STACK};
 use crate::lease::{Record, decode};
 use crate::store::{Answer, Content, Observed, Revision, Wake};
@@ -88,7 +89,7 @@ impl Waiters {
 }
 
 fn wait(place: &Place, boot_id: Option<&str>, seen: Numbered) -> io::Result<Verdict> {
-    let changed = Ok(Verdict::Wake(Wake::Changed));
+    let changed = Ok(Verdict::Wake(Wake::Changed(None)));
     let Some(directory) = place.open().map_err(io::Error::other)? else {
         return changed;
     };
@@ -113,7 +114,8 @@ fn wait(place: &Place, boot_id: Option<&str>, seen: Numbered) -> io::Result<Verd
         return changed;
     };
     if directory.inode_of(top).map_err(io::Error::other)? != Some(at.file) {
-        return changed;
+        let current = read_in(&directory).map_err(io::Error::other)?;
+        return Ok(Verdict::Wake(Wake::Changed(current)));
     }
     let revision = Numbered {
         number: top,
