@@ -188,3 +188,11 @@ fn refuse(path: &Path, why: &str) -> StoreError {
 fn lock_path(lock_dir: &Path, name: &LockName) -> PathBuf {
     lock_dir.join(format!("{name}.lock"))
 }
+
+/// A name that no other session or process uses.
+fn unique() -> u64 {
+    let mut bytes = [0; 8];
+    // Two that are equal only make one of them try again.
+    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    u64::from_ne_bytes(bytes)
+}

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, SeekFrom, Stat};
 use rustix::io::Errno;
 
-use super::{Numbered, error, lock_path, refuse};
+use super::{Numbered, error, lock_path, refuse, unique};
 use crate::name::LockName;
 use crate::store::StoreError;
 
@@ -79,23 +79,10 @@ impl Place {
             Err(e) if e.passes => return Ok(()),
             Err(e) => return Err(e.error),
         };
-        let from = format!(
-            "{CLAIMS}/.probe-{}-{:x}",
-            std::process::id(),
-            probe_number()
-        );
-        let to = format!("{from}-link");
-        let at = &directory.fd;
-        let made = rustix::fs::openat(
-            at,
-            &from,
-            OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC,
-            self.file_mode(),
-        );
-        let linked = made.and_then(|_| rustix::fs::linkat(at, &from, at, &to, AtFlags::empty()));
-        let _ = rustix::fs::unlinkat(at, &to, AtFlags::empty());
-        let _ = rustix::fs::unlinkat(at, &from, AtFlags::empty());
-        match linked {
+        // Somebody's clean-up may take the probe away between two calls.
+        let tries = std::iter::repeat_with(|| directory.probe_links(self.file_mode()));
+        let linked = tries.take(8).find(|linked| *linked != Err(Errno::NOENT));
+        match linked.unwrap_or(Ok(())) {
             Ok(()) => Ok(()),
             Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK) => Err(refuse(
                 &self.path,
@@ -217,12 +204,6 @@ impl Place {
 /// Root may do anything anyhow.
 fn trusted(uid: u32) -> bool {
     uid == 0 || uid == rustix::process::geteuid().as_raw()
-}
-
-/// Probes of one process must not meet.
-fn probe_number() -> u64 {
-    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-    NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
 }
 
 /// Why a directory could not be made, and whether waiting may help.
@@ -350,6 +331,19 @@ impl Directory {
             }
             numbers.extend(parse_number(entry?.file_name().to_bytes()));
         }
+    }
+
+    /// Whether a file can have two names here.
+    fn probe_links(&self, mode: Mode) -> Result<(), Errno> {
+        let from = format!("probe-{:x}", unique());
+        let to = format!("{from}-link");
+        let made = self.open_claim(&from, OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY, mode);
+        let (old, new) = (claim_path(&from), claim_path(&to));
+        let linked =
+            made.and_then(|_| rustix::fs::linkat(&self.fd, old, &self.fd, new, AtFlags::empty()));
+        self.unlink_claim(&to);
+        self.unlink_claim(&from);
+        linked
     }
 
     /// Which file a number links to, if any.

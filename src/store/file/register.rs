@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::claim::{Claim, Written};
 use super::directory::{Directory, Named, Place};
-use super::{Numbered, error, refuse};
+use super::{Numbered, error, refuse, unique};
 use crate::lease::{DecodeError, Record, Term, boot_id, decode};
 use crate::store::{Content, Observed, Revision, StoreError, Swap, Witness};
 
@@ -341,14 +341,6 @@ impl Drop for Register {
         self.leading = None;
         self.tidy();
     }
-}
-
-/// Tells claims of all sessions and processes apart.
-fn unique() -> u64 {
-    let mut bytes = [0; 8];
-    // Two that are equal only make one of them try again.
-    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
-    u64::from_ne_bytes(bytes)
 }
 
 /// Whether the current record is the one expected; then, all the numbers.
