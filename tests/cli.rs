@@ -235,7 +235,7 @@ fn a_lock_directory_that_will_not_do_is_refused_with_the_reason() {
 #[test]
 fn what_belongs_to_another_user_is_refused() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: only root can be two users");
+        common::skip("only root can be two users");
         return;
     }
     const NOBODY: u32 = 65534;
@@ -303,7 +303,9 @@ fn run(command: &mut Process) -> Option<String> {
     match command.output() {
         Ok(output) if output.status.success() => Some(String::from_utf8(output.stdout).unwrap()),
         failed => {
-            eprintln!("SKIPPED: no filesystem without hard links here: {command:?}: {failed:?}");
+            common::skip(&format!(
+                "no filesystem without hard links here: {command:?}: {failed:?}"
+            ));
             None
         }
     }
@@ -336,7 +338,7 @@ fn the_lock_directory_is_made_when_missing_and_private() {
 #[test]
 fn two_users_can_share_a_directory_on_purpose() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: only root can be two users");
+        common::skip("only root can be two users");
         return;
     }
     const GROUP: u32 = 65534;

@@ -258,7 +258,7 @@ impl SmallDisk {
         ) {
             Ok(()) => Some(Self(dir)),
             Err(e) => {
-                eprintln!("SKIPPED: cannot mount a tmpfs here: {e}");
+                common::skip(&format!("cannot mount a tmpfs here: {e}"));
                 None
             }
         }
@@ -355,7 +355,7 @@ impl Unwritable {
         match made {
             Ok(before) => Some(Self(file, before)),
             Err(e) => {
-                eprintln!("SKIPPED: cannot make a directory immutable here: {e}");
+                common::skip(&format!("cannot make a directory immutable here: {e}"));
                 None
             }
         }

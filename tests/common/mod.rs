@@ -27,6 +27,12 @@ pub fn binary() -> Command {
     command
 }
 
+/// Says why a test does not run here, past the capture of its output.
+pub fn skip(why: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
+}
+
 /// One lock directory, and the nodes that compete in it.
 pub struct Cluster {
     dir: Root,
