@@ -124,8 +124,8 @@ impl Election {
     pub(crate) fn other_leader(&self) -> Option<(&Holder, Term, BootTime)> {
         let sight = self.sight.as_ref()?;
         let (holder, term) = sight.holder()?;
-        // Its own leftover is nobody's leadership.
-        let other = self.belief().is_none() && holder.session != self.me.session;
+        // Who holds the lease looks at no other; its own leftover is nobody's.
+        let other = matches!(self.role, Role::Follower) && holder.session != self.me.session;
         other.then_some((holder, term, sight.claimable_at))
     }
 

@@ -101,7 +101,7 @@ macro_rules! name {
 }
 
 name! {
-    /// The name of a node, for people: ownership is by [`SessionId`].
+    /// The name of a node, for people: ownership is by [`SessionId`](crate::SessionId).
     NodeId
 }
 name! {

@@ -87,7 +87,8 @@ fn timing() -> impl Strategy<Value = Timing> {
     (1..30u64, 2..=90u32, 1..100u32).prop_map(|(lease, renew, retry)| {
         let lease = Duration::from_secs(lease);
         let renew = lease * renew / 100;
-        Timing::new(lease, Some(renew), Some(renew * retry / 100)).unwrap()
+        let retry = (renew * retry / 100).max(Timing::SHORTEST_RETRY);
+        Timing::new(lease, Some(renew), Some(retry)).unwrap()
     })
 }
 
