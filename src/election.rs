@@ -178,8 +178,7 @@ impl Election {
             Role::Follower => BootTime::NEVER,
         };
         let end_of_other = match (&self.told, self.other_leader()) {
-            // Who is stopping announces no leaders any more.
-            (Some(_), Some((_, _, until))) if !self.stopping => until,
+            (Some(_), Some((_, _, until))) => until,
             _ => BootTime::NEVER,
         };
         let next_call = match &self.call {
