@@ -169,6 +169,10 @@ impl Register {
         }
     }
 
+    pub(super) fn is_garbled(&self) -> bool {
+        matches!(self.content, Some(Content::Garbled { .. }))
+    }
+
     fn replace(&mut self, content: Content) -> Revision {
         self.revisions += 1;
         self.content = Some(content);
