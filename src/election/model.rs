@@ -21,7 +21,7 @@
 //! Not covered: what lies outside the bounds (each search prints its own);
 //! clocks that differ in rate; the driver; a store that is no linearizable
 //! register; newcomers that never saw a record that was deleted, to whom
-//! nothing is promised.
+//! nothing is promised; and what is not about safety, such as who comes first.
 //!
 //! `MODEL_DEPTH=deep` searches farther: minutes, and to be built with
 //! optimisation. To see the bounds, the counts and the sabotages' stories:
@@ -33,10 +33,11 @@ mod search;
 mod transition;
 mod world;
 
+use std::collections::BTreeSet;
+
 use goals::Goal;
 use sabotage::Sabotage;
 use search::{Found, Order, search};
-use std::collections::BTreeSet;
 use transition::Incident;
 use world::{Setup, Ticks, Violation};
 
@@ -65,13 +66,16 @@ fn setup(nodes: &[Ticks], horizon: u32, most_incidents: u8) -> Setup {
 
 /// Searches it, says how far that went, and insists that no rule was broken.
 fn all_is_well(setup: &Setup) -> Found {
-    let mut found = search(setup, Order::Depth);
+    let found = search(setup, Order::Depth);
     eprintln!("{setup}: {found}");
-    if found.violation.is_some() {
-        // The shortest story is the one to read.
-        found = search(setup, Order::Breadth);
-    }
-    if let Some((violation, story)) = found.violation {
+    if let Some(first) = found.violation {
+        // The shortest story is the one to read, where memory allows.
+        let near = Setup {
+            most_states: 1_000_000,
+            ..setup.clone()
+        };
+        let shortest = search(&near, Order::Breadth).violation;
+        let (violation, story) = shortest.unwrap_or(first);
         panic!("{violation:?}:\n{story}");
     }
     found
@@ -87,7 +91,11 @@ fn two_nodes_hold_to_the_rules() {
             setup(&nodes, 4, 2),
         ]
     } else {
-        vec![setup(&nodes, 5, 0), setup(&nodes, 3, 1)]
+        let stopped = Setup {
+            incidents: &[Incident::Stop],
+            ..setup(&nodes, 4, 1)
+        };
+        vec![setup(&[SLOW, LAZY], 6, 0), stopped, setup(&nodes, 3, 1)]
     };
     let mut reached = BTreeSet::new();
     for setup in searches {
@@ -102,14 +110,14 @@ fn two_nodes_hold_to_the_rules() {
 #[test]
 fn nodes_with_different_lease_durations_hold_to_the_rules() {
     let nodes = [SLOW, QUICK];
-    let garbled = Setup {
+    let garbled = |horizon, times| Setup {
         incidents: &[Incident::Garbled],
-        ..setup(&nodes, 4, 1)
+        ..setup(&nodes, horizon, times)
     };
     let searches = if deep() {
-        vec![setup(&nodes, 8, 0), setup(&nodes, 5, 1)]
+        vec![setup(&nodes, 8, 0), setup(&nodes, 5, 1), garbled(6, 2)]
     } else {
-        vec![garbled]
+        vec![garbled(4, 1)]
     };
     for setup in searches {
         assert!(all_is_well(&setup).complete);
@@ -120,7 +128,7 @@ fn nodes_with_different_lease_durations_hold_to_the_rules() {
 fn three_nodes_hold_to_the_rules() {
     let nodes = [USUAL; 3];
     let searches = if deep() {
-        vec![setup(&nodes, 4, 0), setup(&nodes, 3, 1)]
+        vec![setup(&nodes, 4, 0), setup(&nodes, 2, 1)]
     } else {
         vec![setup(&nodes, 2, 0)]
     };
@@ -133,7 +141,7 @@ fn three_nodes_hold_to_the_rules() {
 fn every_sabotage_is_caught() {
     use Incident as I;
     let usual = &[USUAL; 2];
-    let cases: [(_, &[Ticks], _, &'static [Incident]); _] = [
+    let mut cases: Vec<(_, &[Ticks], _, &'static [Incident])> = vec![
         (Sabotage::LeaderCountsFromTheReply, usual, 4, &[]),
         (Sabotage::CandidateCountsFromItsAsking, usual, 4, &[]),
         (Sabotage::OwnLeaseDuration, &[SLOW, QUICK], 4, &[]),
@@ -142,9 +150,12 @@ fn every_sabotage_is_caught() {
         (Sabotage::CleanUpRemovesTooMuch, usual, 2, &[]),
         (Sabotage::LateRenewalRevives, usual, 4, &[I::DeathNoticed]),
         (Sabotage::LeftoverIsSuccess, usual, 4, &[I::LostReply]),
-        (Sabotage::RetryIsSuccess, &[SLOW, LAZY], 6, &[I::LostReply]),
         (Sabotage::FrozenIsDead, usual, 1, &[I::DeathNoticed]),
     ];
+    if deep() {
+        // Only a leader that believes for long and retries early falls for it.
+        cases.push((Sabotage::RetryIsSuccess, &[SLOW, LAZY], 6, &[I::LostReply]));
+    }
     for (sabotage, nodes, horizon, incidents) in cases {
         let honest = Setup {
             incidents,

@@ -50,10 +50,11 @@ pub(super) enum Incident {
     HandOver,
     /// It is asked to go.
     Stop,
-    /// A stranger makes the record unreadable; this is no node.
+    /// A stranger makes the record unreadable; this is no node. What its
+    /// holder promised is hidden from those who never saw it, so here all have.
     Garbled,
-    /// A stranger deletes the record; this is no node. Nothing is promised to
-    /// those who have never seen it, so here all have.
+    /// A stranger deletes the record; this is no node. Here, too, all have
+    /// seen it: nothing is promised to others.
     Vanished,
 }
 
@@ -132,7 +133,7 @@ impl World {
         let listens = node.watches.is_some() && node.news.is_none();
         let leads = matches!(node.election.role, Role::Leader(_, None));
         match incident {
-            I::LateLanding | I::Garbled | I::Vanished => true,
+            I::LateLanding | I::Garbled | I::Vanished => unreachable!("judged above"),
             I::Restart => !node.running && self.sessions < SESSIONS.len() && !self.vanished(),
             _ if !node.running => false,
             I::LostReply => node.call.is_some(),

@@ -114,7 +114,11 @@ impl fmt::Display for Setup {
             ..
         } = self;
         write!(f, "{} nodes {nodes:?}, {horizon} ticks, ", nodes.len())?;
-        write!(f, "{most_incidents} incidents of {} kinds", incidents.len())
+        write!(
+            f,
+            "at most {most_incidents} incidents of {} kinds",
+            incidents.len()
+        )
     }
 }
 
