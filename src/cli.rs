@@ -4,10 +4,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum};
 use leader_demo::{LockName, NodeId, Timing};
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 /// What the demo runs with.
 #[derive(Debug)]
@@ -57,7 +58,11 @@ struct Flags {
     store: Option<PathBuf>,
 
     /// The lock directory is meant for several users (group, setgid)
-    #[arg(long, env = "LEADER_DEMO_SHARED_DIR")]
+    #[arg(
+        long, env = "LEADER_DEMO_SHARED_DIR", value_name = "BOOL",
+        action = clap::ArgAction::Set, value_parser = BoolishValueParser::new(),
+        num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true"
+    )]
     shared_dir: bool,
 
     /// How long a leader's silence must last before others may take over
@@ -109,7 +114,43 @@ Exit codes: 0 stopped as asked, 2 usage, 1 anything else.";
 
 /// Parses the command line; what is wrong with it ends the process here.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Demo {
-    try_parse(args).unwrap_or_else(|error| error.exit())
+    let args: Vec<_> = args.into_iter().collect();
+    try_parse(args.clone()).unwrap_or_else(|error| {
+        if !error.use_stderr() {
+            error.exit();
+        }
+        // Once more, for the words alone: a terminal must not obey what was typed.
+        let args = args.iter().map(|arg| make_visible(&arg.to_string_lossy()));
+        let error = try_parse(args.map(OsString::from)).err().unwrap_or(error);
+        eprintln!("{}", one_line(&error));
+        std::process::exit(2)
+    })
+}
+
+/// Control characters as Unicode's pictures of them, ␛ for an escape.
+fn make_visible(text: &str) -> String {
+    let visible = |c: char| match c {
+        '\0'..='\x1f' => char::from_u32(0x2400 + u32::from(c)).unwrap_or('�'),
+        '\x7f' => '␡',
+        // These only change the direction of what follows.
+        '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '�',
+        c if c.is_control() => '�',
+        c => c,
+    };
+    text.chars().map(visible).collect()
+}
+
+/// What clap has to say, without the usage that it adds.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let said = text
+        .lines()
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+    let words: Vec<_> = said
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    make_visible(&words.join(" "))
 }
 
 fn try_parse(args: impl IntoIterator<Item = OsString>) -> Result<Demo, clap::Error> {
@@ -170,14 +211,18 @@ fn accept_single_dash(args: impl IntoIterator<Item = OsString>) -> Vec<OsString>
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text)
-        .map_err(|_| "not a duration: write a number and a unit, like 500ms, 10s or 1m30s")?;
-    let allowed = Duration::from_millis(1)..=Timing::LONGEST;
-    if allowed.contains(&duration) {
-        Ok(duration)
-    } else {
-        Err("out of range: use 1ms to 24h".into())
+    let too_long = || "too long: use at most 24h".to_owned();
+    let duration = humantime::parse_duration(text).map_err(|e| match e {
+        humantime::DurationError::NumberOverflow => too_long(),
+        _ => "not a duration: write a number and a unit, like 500ms, 10s or 1m30s".into(),
+    })?;
+    if duration.is_zero() {
+        return Err("too short: it must be longer than that, for example 10s".into());
     }
+    if duration > Timing::LONGEST {
+        return Err(too_long());
+    }
+    Ok(duration)
 }
 
 fn parse_store(url: &str) -> Result<PathBuf, String> {
@@ -192,8 +237,13 @@ fn parse_store(url: &str) -> Result<PathBuf, String> {
 }
 
 fn parse_level(text: &str) -> Result<Targets, String> {
-    text.parse().map_err(|_| {
-        "not a level: use error, warn, info, debug, trace, or target=level,..".to_owned()
+    // An empty RUST_LOG is one that is not set; a word that is no level would
+    // be taken for a target.
+    let text = if text.is_empty() { "info" } else { text };
+    let known = |part: &str| part.contains('=') || part.parse::<LevelFilter>().is_ok();
+    let levels = text.parse().ok().filter(|_| text.split(',').all(known));
+    levels.ok_or_else(|| {
+        "not a level: use off, error, warn, info, debug, trace, or target=level,..".to_owned()
     })
 }
 

@@ -84,6 +84,13 @@ enum Reply {
     Swap(Result<Swap, StoreError>),
 }
 
+fn health(reply: &Reply) -> Result<(), String> {
+    match reply {
+        Reply::Read(Err(e)) | Reply::Swap(Err(e)) => Err(e.to_string()),
+        Reply::Read(Ok(_)) | Reply::Swap(Ok(_)) => Ok(()),
+    }
+}
+
 /// What is under way in the store.
 #[derive(Default)]
 struct Pending<'a> {
@@ -125,15 +132,18 @@ impl Driver {
             let deadline = self.election.deadline();
             tokio::select! {
                 biased;
-                reply = ready(&mut pending.call) => {
-                    pending.call = None;
-                    let event = self.on_reply(reply);
-                    self.step(event, &store, &mut pending);
-                }
                 // Without handles there is nothing more to hear, and that at once.
                 command = self.commands.recv(), if handles => {
                     handles = command.is_some();
                     self.on_command(command.unwrap_or(Command::Stop), &store, &mut pending);
+                }
+                reply = ready(&mut pending.call) => {
+                    pending.call = None;
+                    let health = health(&reply);
+                    let event = self.on_reply(reply);
+                    self.step(event, &store, &mut pending);
+                    // After the step: what has expired comes first (rule 8).
+                    self.note_health(health);
                 }
                 wake = ready(&mut pending.wake) => {
                     pending.wake = None;
@@ -147,7 +157,9 @@ impl Driver {
 
     fn step<'a>(&mut self, event: Event, store: &'a impl LeaseStore, pending: &mut Pending<'a>) {
         let now = self.clock.now();
+        tracing::trace!(at = now.as_nanos(), ?event);
         let actions = self.election.step(now, event);
+        tracing::trace!(?actions);
         // What was said before is no longer true when it is found out to be wrong.
         self.publish();
         for action in actions {
@@ -172,17 +184,6 @@ impl Driver {
     }
 
     fn on_reply(&mut self, reply: Reply) -> Event {
-        let failed = match &reply {
-            Reply::Read(Err(e)) | Reply::Swap(Err(e)) => Some(e.to_string()),
-            _ => None,
-        };
-        match failed {
-            Some(why) => self.store_failed(&why),
-            None if self.failing.take().is_some() => {
-                self.announce(self.clock.now(), Change::StoreRecovered);
-            }
-            None => {}
-        }
         match reply {
             Reply::Read(answer) => Event::Read(answer.map_err(|_| NobodyKnows)),
             Reply::Swap(Err(_)) => Event::Swap(Err(NobodyKnows)),
@@ -193,6 +194,16 @@ impl Driver {
                 }
                 Event::Swap(Ok(Swapped::Done(revision)))
             }
+        }
+    }
+
+    fn note_health(&mut self, health: Result<(), String>) {
+        match health {
+            Err(why) => self.store_failed(&why),
+            Ok(()) if self.failing.take().is_some() => {
+                self.announce(self.clock.now(), Change::StoreRecovered);
+            }
+            Ok(()) => {}
         }
     }
 
@@ -293,6 +304,7 @@ impl Driver {
     }
 
     fn announce(&mut self, at: BootTime, change: Change) {
+        tracing::debug!(?change);
         let notice = Notice { at, change };
         match &notice.change {
             Change::Elected { .. } | Change::NewLeader { .. } => self.latest = Some(notice.clone()),

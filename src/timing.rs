@@ -139,7 +139,8 @@ pub enum TimingError {
 
 impl fmt::Display for TimingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let show = humantime::format_duration;
+        // Without the spaces, so that it can be pasted.
+        let show = |d| humantime::format_duration(d).to_string().replace(' ', "");
         match *self {
             Self::LeaseOutOfRange(l) => write!(
                 f,
@@ -176,7 +177,10 @@ impl fmt::Display for TimingError {
                  unless given): use --retry-period {} or less",
                 show(retry_period),
                 show(renew_deadline),
-                show(renew_deadline / 3),
+                // In whole milliseconds: to look right is worth more than to be exact.
+                show(Duration::from_millis(
+                    (renew_deadline / 3).as_millis() as u64
+                )),
             ),
         }
     }

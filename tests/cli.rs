@@ -59,7 +59,7 @@ fn bad_usage_is_told_with_the_flag_the_value_and_what_would_do() {
             &["--node-id", &long],
             &["--node-id", "129 characters", "at most 128"],
         ),
-        (&["--node-id", "a\u{7}b"], &["--node-id", "'\\u{7}'"]),
+        (&["--node-id", "a\u{7}b"], &["--node-id", "'a␇b'", "'␇'"]),
         (&["--node-id", "a b"], &["--node-id", "'a b'", "' '"]),
         (
             &["--node-id=n", "--lock-name", "a/b"],
@@ -75,7 +75,7 @@ fn bad_usage_is_told_with_the_flag_the_value_and_what_would_do() {
         ),
         (
             &["--node-id=n", "--lease-duration", "0s"],
-            &["--lease-duration", "'0s'", "1ms to 24h"],
+            &["--lease-duration", "'0s'", "longer"],
         ),
         (
             &["--node-id=n", "--lease-duration", "50ms"],
@@ -134,6 +134,10 @@ fn bad_usage_is_told_with_the_flag_the_value_and_what_would_do() {
             &["--node-id=n", "--log-level", "lots=of=it"],
             &["--log-level", "'lots=of=it'", "debug"],
         ),
+        (
+            &["--node-id=n", "--log-level", "loud"],
+            &["--log-level", "'loud'", "debug"],
+        ),
         (&["--node-id=n", "--unknown"], &["--unknown"]),
         (&["--node-id=n", "stray"], &["stray"]),
     ];
@@ -143,6 +147,8 @@ fn bad_usage_is_told_with_the_flag_the_value_and_what_would_do() {
         assert_eq!(output.status.code(), Some(2), "{args:?}: {error}");
         assert!(output.stdout.is_empty(), "{args:?}");
         assert!(error.starts_with("error: "), "{args:?}: {error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+        assert!(!error.trim_end().contains(char::is_control), "{error:?}");
         for word in *says {
             assert!(
                 error.contains(word),
@@ -370,6 +376,45 @@ fn two_users_can_share_a_directory_on_purpose() {
     third.until("new_leader");
     second.stop();
     assert_eq!(third.until("elected")["term"], 3);
+}
+
+#[test]
+fn an_error_shows_what_was_typed_with_nothing_that_a_terminal_would_obey() {
+    let hostile = "a\u{1b}]0;title\u{7}\u{1b}[31mred\nline2\u{202e}";
+    let mut by_environment = leader_demo(&[]);
+    by_environment.env("LEADER_DEMO_NODE_ID", hostile);
+    for mut command in [leader_demo(&["--node-id", hostile]), by_environment] {
+        let output = command.output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains("--node-id"), "{error}");
+        let line = error.trim_end();
+        assert!(
+            !line.contains(|c: char| c.is_control() || c == '\u{202e}'),
+            "{line:?}"
+        );
+    }
+    let not_text = std::os::unix::ffi::OsStringExt::from_vec(b"n\xff".to_vec());
+    let args: [std::ffi::OsString; 2] = ["--node-id".into(), not_text];
+    let output = leader_demo(&[]).args(args).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(error.contains("--node-id"), "{error}");
+}
+
+#[test]
+fn a_switch_can_be_spelled_in_many_ways() {
+    for (args, shared) in [
+        (&["--shared-dir"][..], true),
+        (&["-shared-dir=true"], true),
+        (&["--shared-dir=1"], true),
+        (&["-shared-dir=false"], false),
+    ] {
+        let cluster = Cluster::new(args);
+        let _node = cluster.leader("n");
+        let mode = fs::metadata(cluster.lease()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o020 != 0, shared, "{args:?}");
+    }
 }
 
 #[test]

@@ -130,6 +130,39 @@ fn a_frozen_leader_is_replaced_after_the_lease_and_says_lost_before_anything_els
 }
 
 #[test]
+fn a_frozen_leader_that_was_told_to_stop_says_first_that_it_lost_the_lease() {
+    for _ in 0..3 {
+        let cluster = Cluster::new(&["--lease-duration=500ms", "--heartbeat-period=50ms"]);
+        let mut first = cluster.leader("node-1");
+        let mut second = cluster.follower("node-2");
+        first.signal(Signal::STOP);
+        let said = first.all().len();
+        let elected = second.until("elected");
+        first.signal(Signal::TERM);
+        first.signal(Signal::CONT);
+        assert_eq!(first.exit().code(), Some(0));
+        let all = first.all();
+        assert_eq!(all[said]["event"], "revoked", "{all:#?}");
+        for line in &all[said..] {
+            assert_eq!(line["role"], "follower", "{line}");
+        }
+        assert!(ns(&all[said], "ended_ns") <= ns(&elected, "boottime_ns"));
+    }
+}
+
+#[test]
+fn what_a_node_says_on_its_way_out_was_true_when_it_was_decided() {
+    let cluster = Cluster::new(LONG);
+    for round in 0..8 {
+        let mut node = cluster.leader(&format!("node-{round}"));
+        node.stop();
+        let (stopping, revoked) = (node.until("stopping"), node.until("revoked"));
+        assert_eq!(stopping["role"], "leader");
+        assert!(ns(&stopping, "boottime_ns") <= ns(&revoked, "ended_ns"));
+    }
+}
+
+#[test]
 fn a_leader_frozen_for_less_than_its_lease_leads_on() {
     let cluster = Cluster::new(&["--lease-duration=20s", "--heartbeat-period=50ms"]);
     let mut first = cluster.leader("node-1");

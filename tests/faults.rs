@@ -152,6 +152,21 @@ fn a_strangers_file_with_another_name_disturbs_nobody() {
 }
 
 #[test]
+fn a_number_that_no_writer_could_have_reached_is_named_and_can_be_removed() {
+    let cluster = Cluster::new(SHORT);
+    let mut leader = cluster.leader("node-1");
+    let absurd = cluster.lease().join(u64::MAX.to_string());
+    fs::write(&absurd, "junk").unwrap();
+    let error = leader.until("store_error");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains(absurd.to_str().unwrap()), "{message}");
+    assert!(message.contains("remove it"), "{message}");
+    assert_eq!(leader.until("revoked")["reason"], "renew_deadline");
+    fs::remove_file(&absurd).unwrap();
+    assert_eq!(leader.until("elected")["term"], 2);
+}
+
+#[test]
 fn a_record_of_a_newer_version_is_not_judged() {
     let cluster = Cluster::new(SHORT);
     let mut leader = cluster.leader("node-1");

@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use leader_demo::{Change, FileStore, Node, Reason, clock};
+use leader_demo::{Change, Changes, FileStore, Node, Notice, clock};
 use tokio::sync::watch;
 
 use crate::cli::Demo;
@@ -26,7 +26,7 @@ pub(crate) fn run(demo: Demo) -> Result<()> {
     } else {
         FileStore::open(&demo.lock_dir, &demo.lock_name)
     }
-    .with_context(|| format!("--lock-dir {}", demo.lock_dir.display()))?;
+    .context("--lock-dir")?;
     let shutdown = shutdown_signal()?;
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -50,7 +50,7 @@ fn shutdown_signal() -> Result<watch::Receiver<bool>> {
     Ok(asked)
 }
 
-async fn elect(demo: Demo, store: FileStore, mut shutdown: watch::Receiver<bool>) -> Result<()> {
+async fn elect(demo: Demo, store: FileStore, shutdown: watch::Receiver<bool>) -> Result<()> {
     let node = Node::builder(demo.node_id.as_str())
         .lease_duration(demo.timing.lease_duration())
         .renew_deadline(demo.timing.renew_deadline())
@@ -58,28 +58,22 @@ async fn elect(demo: Demo, store: FileStore, mut shutdown: watch::Receiver<bool>
         .start(store)?;
     let (say, inbox) = mpsc::channel();
     let mut printed = Printer::new(&node, &demo).spawn(inbox)?;
-    let relay = tokio::spawn(relay(node.clone(), say.clone()));
-    let _ = say.send(Say::Started);
+    let mut relay = Relay::new(&node, say);
+    relay.say(Say::Started);
     node.stand();
 
     let heard = tokio::select! {
-        _ = shutdown.wait_for(|asked| *asked) => {
-            let _ = say.send(Say::Stopping);
-            true
-        }
+        () = relay.until_told_to_stop(shutdown) => true,
         // Whoever read the lines has gone: stop quietly.
         _ = &mut printed => false,
     };
-    if tokio::time::timeout(PATIENCE, async {
-        node.stop().await;
-        let _ = relay.await;
-    })
-    .await
-    .is_err()
+    if tokio::time::timeout(PATIENCE, async { tokio::join!(node.stop(), relay.rest()) })
+        .await
+        .is_err()
     {
         tracing::warn!("the store does not answer: leaving without giving the lease back");
     }
-    let _ = say.send(Say::Stopped);
+    relay.say(Say::Stopped);
     if heard {
         // A terminal that takes no output must not keep the process.
         let _ = tokio::time::timeout(PATIENCE / 2, printed).await;
@@ -88,26 +82,66 @@ async fn elect(demo: Demo, store: FileStore, mut shutdown: watch::Receiver<bool>
 }
 
 /// Passes on what happens, to the thread that may be stuck in a write.
-async fn relay(node: Node, say: mpsc::Sender<Say>) {
-    let mut changes = node.watch();
-    let mut settled = false;
-    loop {
-        let said = tokio::select! {
-            biased;
-            notice = changes.next() => match notice {
-                Some(notice) => {
-                    if let Change::Revoked { term, reason: why @ (Reason::RenewDeadline | Reason::Lost), .. } = notice.change {
-                        tracing::warn!(term = term.get(), reason = printer::reason(why), "lost the lease");
-                    }
-                    Say::Notice(notice)
-                }
-                None => return,
-            },
-            () = node.settled(), if !settled => {
-                settled = true;
-                Say::Settled
+struct Relay {
+    node: Node,
+    changes: Changes,
+    say: mpsc::Sender<Say>,
+    /// Whether the node leads, by what was passed on.
+    leads: bool,
+}
+
+impl Relay {
+    fn new(node: &Node, say: mpsc::Sender<Say>) -> Self {
+        Self {
+            node: node.clone(),
+            changes: node.watch(),
+            say,
+            leads: false,
+        }
+    }
+
+    fn say(&self, say: Say) {
+        // The printer is gone only when nobody reads any more.
+        let _ = self.say.send(say);
+    }
+
+    async fn until_told_to_stop(&mut self, mut shutdown: watch::Receiver<bool>) {
+        let (mut asked, mut settled) = (false, false);
+        loop {
+            let now = clock::now();
+            // A leader that was frozen says that it lost the lease before
+            // anything else, also before that it was asked to stop.
+            if asked && self.leads == self.node.belief_at(now).is_some() {
+                return self.say(Say::Stopping(now));
             }
-        };
-        let _ = say.send(said);
+            tokio::select! {
+                biased;
+                notice = self.changes.next() => match notice {
+                    Some(notice) => self.pass_on(notice),
+                    None => return,
+                },
+                _ = shutdown.wait_for(|asked| *asked), if !asked => asked = true,
+                () = self.node.settled(), if !settled => {
+                    settled = true;
+                    self.say(Say::Settled);
+                }
+            }
+        }
+    }
+
+    /// Until the node has ended.
+    async fn rest(&mut self) {
+        while let Some(notice) = self.changes.next().await {
+            self.pass_on(notice);
+        }
+    }
+
+    fn pass_on(&mut self, notice: Notice) {
+        match notice.change {
+            Change::Elected { .. } => self.leads = true,
+            Change::Revoked { .. } => self.leads = false,
+            _ => {}
+        }
+        self.say(Say::Notice(notice));
     }
 }

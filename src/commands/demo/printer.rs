@@ -19,7 +19,8 @@ pub(super) enum Say {
     /// The first answer of the store is in.
     Settled,
     Notice(Notice),
-    Stopping,
+    /// Asked to stop, at this moment.
+    Stopping(BootTime),
     Stopped,
 }
 
@@ -177,9 +178,10 @@ impl Printer {
                 }
                 self.heartbeat()
             }
-            Say::Stopping => {
+            Say::Stopping(at) => {
                 let text = format!("🛑 [{id}] Received shutdown signal, stopping...");
-                self.say(&plain("stopping", &text))?;
+                let said = plain("stopping", &text);
+                self.say(&Said { at, ..said })?;
                 // What is left to say is the end.
                 self.stopping = true;
                 self.next_heartbeat = BootTime::NEVER;
@@ -266,7 +268,10 @@ impl Printer {
             return Ok(());
         }
         let id = &self.me.node_id;
-        let time = self.time_of_day();
+        let local = self.time();
+        let time = local
+            .map(|t| t.format("%H:%M:%S").to_string())
+            .unwrap_or_default();
         let text = match &self.leader {
             Some((_, term)) if belief.is_some() => {
                 format!("👑 [{id}] Status: LEADER - Heartbeat at {time} (term {term})")
@@ -282,27 +287,29 @@ impl Printer {
         let mut said = plain("heartbeat", &text);
         said.at = now;
         said.more.valid_until_ns = belief.map(|(_, until)| until.as_nanos());
-        self.say(&said)
+        self.say_at(&said, local)
     }
 
     /// Only for people: to find out the local time costs more than the rest.
-    fn time_of_day(&self) -> String {
-        match self.format {
-            LogFormat::Text => local_time().format("%H:%M:%S").to_string(),
-            LogFormat::Json => String::new(),
-        }
+    fn time(&self) -> Option<DateTime<Local>> {
+        let for_people = self.format == LogFormat::Text;
+        for_people.then(|| clock::wall_time().into())
     }
 
     /// One write for each line, so that lines of several nodes never mix.
     fn say(&mut self, said: &Said) -> io::Result<()> {
+        self.say_at(said, self.time())
+    }
+
+    fn say_at(&mut self, said: &Said, local: Option<DateTime<Local>>) -> io::Result<()> {
         self.seq += 1;
-        let lines = match self.format {
-            LogFormat::Text => {
-                let time = local_time().format("%Y/%m/%d %H:%M:%S").to_string();
+        let lines = match local {
+            Some(time) => {
+                let time = time.format("%Y/%m/%d %H:%M:%S").to_string();
                 let line = |text: &String| format!("{time} {text}\n");
                 said.text.iter().map(line).collect()
             }
-            LogFormat::Json => self.json(said)? + "\n",
+            None => self.json(said)? + "\n",
         };
         let mut stdout = io::stdout().lock();
         stdout.write_all(lines.as_bytes())?;
@@ -348,10 +355,6 @@ fn plain(event: &'static str, text: &str) -> Said {
     }
 }
 
-fn local_time() -> DateTime<Local> {
-    clock::wall_time().into()
-}
-
 fn nanos(duration: Duration) -> Option<u64> {
     duration.as_nanos().try_into().ok()
 }
@@ -365,7 +368,7 @@ const fn acquired(how: Acquired) -> &'static str {
     }
 }
 
-pub(super) const fn reason(why: Reason) -> &'static str {
+const fn reason(why: Reason) -> &'static str {
     match why {
         Reason::RenewDeadline => "renew_deadline",
         Reason::Lost => "lost",

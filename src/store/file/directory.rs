@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, SeekFrom, Stat};
@@ -166,19 +166,26 @@ impl Place {
 
     fn create_lock_dir(&self) -> Result<(), CreateError> {
         let dir = &self.lock_dir;
-        let made = std::fs::create_dir_all(dir);
+        // A mode of its own: a lax umask must not make it everybody's.
+        let made = std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(dir);
         // Asked first, because what stands there explains the failure best.
         let link = match std::fs::symlink_metadata(dir) {
             Ok(metadata) => metadata,
             Err(e) => return Err(CreateError::io(dir, made.err().unwrap_or(e))),
         };
         if link.is_symlink() && !trusted(link.uid()) {
-            let why = format!("is a symbolic link that user {} controls", link.uid());
+            let why = format!(
+                "is a symbolic link that user {} controls: name the directory itself",
+                link.uid()
+            );
             return Err(refuse(dir, &why).into());
         }
         let metadata = std::fs::metadata(dir).map_err(|e| CreateError::io(dir, e))?;
         if !metadata.is_dir() {
-            return Err(refuse(dir, "is not a directory").into());
+            return Err(refuse(dir, "is not a directory: choose one, or a new name").into());
         }
         made.map_err(|e| CreateError::io(dir, e))?;
         let mode = metadata.permissions().mode();
@@ -253,6 +260,8 @@ fn unusable(path: &Path, errno: Errno) -> StoreError {
         Errno::ROFS => "the filesystem is read-only: choose a directory that can be written to",
         Errno::NOSPC | Errno::DQUOT => "free some space or inodes",
         Errno::NOTDIR => "a file is in the way: choose another directory",
+        Errno::NOENT => "it cannot be made there: choose another directory",
+        Errno::NAMETOOLONG => "choose a shorter one",
         _ => return error(path, errno),
     };
     StoreError::new(format!(

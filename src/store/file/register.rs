@@ -12,12 +12,16 @@ use rustix::io::Errno;
 use super::claim::{Claim, Written};
 use super::directory::{Directory, Named, Place};
 use super::{Numbered, error, refuse, unique};
-use crate::lease::{DecodeError, Record, Term, boot_id, decode};
+use crate::lease::{DecodeError, Record, boot_id, decode};
 use crate::store::{Content, Observed, Revision, StoreError, Swap, Witness};
 
 /// How many revisions below the current one are kept: they tell what term an
 /// unreadable record may have hidden, and make room on a full disk.
 const KEPT: u64 = 16;
+
+/// No writer leaves so many numbers out: at a thousand a second, they are used
+/// up in 34 years.
+const FARTHEST: u64 = 1 << 40;
 
 /// How often to try what another's clean-up may spoil at any moment.
 const ATTEMPTS: usize = 64;
@@ -445,8 +449,16 @@ fn hidden_by(directory: &Directory, numbers: &[u64]) -> Result<Content, StoreErr
         if let Named::File { content, .. } = directory.load(*number)?
             && let Ok(Some(record)) = record_in(&content)
         {
+            let floor = match top - number {
+                above @ ..FARTHEST => record.term.plus(above),
+                _ => None,
+            };
+            let Some(floor) = floor else {
+                let why = "is numbered too far above the others to be a revision: remove it";
+                return Err(refuse(&directory.path_of(*top), why));
+            };
             return Ok(Content::Garbled {
-                floor: record.term.plus(top - number).unwrap_or(Term::MAX),
+                floor,
                 lease_duration: Some(record.lease_duration),
             });
         }
