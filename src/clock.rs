@@ -90,7 +90,7 @@ pub(crate) trait Timer: Send {
     fn wait_until(&mut self, at: BootTime) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
-/// The machine's boot-time clock, with `timerfd_create(2)` to wait by it.
+/// Rule 12: the machine's boot-time clock, with `timerfd_create(2)` to wait by it.
 pub(crate) struct SystemClock;
 
 impl Clock for SystemClock {
