@@ -54,6 +54,7 @@ pub enum Change {
 
 /// How a leader came by the lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Acquired {
     /// There was no record, or its last holder had given it back.
     Vacant,
@@ -67,6 +68,7 @@ pub enum Acquired {
 
 /// Why a leadership ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Reason {
     /// No renewal succeeded in time.
     RenewDeadline,
@@ -78,4 +80,29 @@ pub enum Reason {
     HandedOver,
     /// The node is stopping.
     Shutdown,
+}
+
+impl Acquired {
+    /// The word for it, as in the demo's JSON lines.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Vacant => "vacant",
+            Self::Expired => "expired",
+            Self::HolderDied => "holder_died",
+            Self::HandedOver => "handed_over",
+        }
+    }
+}
+
+impl Reason {
+    /// The word for it, as in the demo's JSON lines.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RenewDeadline => "renew_deadline",
+            Self::Lost => "lost",
+            Self::Resigned => "resigned",
+            Self::HandedOver => "handed_over",
+            Self::Shutdown => "shutdown",
+        }
+    }
 }

@@ -75,6 +75,8 @@ pub(crate) struct Driver {
     /// The term whose scope a user holds; perhaps of a leadership that is over.
     scope: Option<Term>,
     witness: Option<Witness>,
+    /// How the last call went, until that has been noted.
+    health: Option<Result<(), String>>,
     /// What was said when the store began to fail, until it answers again.
     failing: Option<Notice>,
 }
@@ -82,13 +84,6 @@ pub(crate) struct Driver {
 enum Reply {
     Read(Result<Option<Observed>, StoreError>),
     Swap(Result<Swap, StoreError>),
-}
-
-fn health(reply: &Reply) -> Result<(), String> {
-    match reply {
-        Reply::Read(Err(e)) | Reply::Swap(Err(e)) => Err(e.to_string()),
-        Reply::Read(Ok(_)) | Reply::Swap(Ok(_)) => Ok(()),
-    }
 }
 
 /// What is under way in the store.
@@ -119,6 +114,7 @@ impl Driver {
             wanted: false,
             scope: None,
             witness: None,
+            health: None,
             failing: None,
         }
     }
@@ -128,7 +124,8 @@ impl Driver {
         let mut pending = Pending::default();
         let mut handles = true;
         self.step(Event::Tick, &store, &mut pending);
-        while !self.election.finished() {
+        // Also the work of a leadership that was lost is waited for.
+        while !self.election.finished() || self.scope.is_some() {
             let deadline = self.election.deadline();
             tokio::select! {
                 biased;
@@ -139,11 +136,8 @@ impl Driver {
                 }
                 reply = ready(&mut pending.call) => {
                     pending.call = None;
-                    let health = health(&reply);
                     let event = self.on_reply(reply);
                     self.step(event, &store, &mut pending);
-                    // After the step: what has expired comes first (rule 8).
-                    self.note_health(health);
                 }
                 wake = ready(&mut pending.wake) => {
                     pending.wake = None;
@@ -163,6 +157,10 @@ impl Driver {
         // What was said before is no longer true when it is found out to be wrong.
         self.publish();
         for action in actions {
+            // What has expired is said before anything else (rule 8).
+            if !matches!(action, Action::Announce(Change::Revoked { .. })) {
+                self.note_health();
+            }
             match action {
                 Action::Read => {
                     let answer = store.read();
@@ -181,9 +179,14 @@ impl Driver {
                 Action::Announce(change) => self.announce(now, change),
             }
         }
+        self.note_health();
     }
 
     fn on_reply(&mut self, reply: Reply) -> Event {
+        self.health = Some(match &reply {
+            Reply::Read(Err(e)) | Reply::Swap(Err(e)) => Err(e.to_string()),
+            Reply::Read(Ok(_)) | Reply::Swap(Ok(_)) => Ok(()),
+        });
         match reply {
             Reply::Read(answer) => Event::Read(answer.map_err(|_| NobodyKnows)),
             Reply::Swap(Err(_)) => Event::Swap(Err(NobodyKnows)),
@@ -197,13 +200,13 @@ impl Driver {
         }
     }
 
-    fn note_health(&mut self, health: Result<(), String>) {
-        match health {
-            Err(why) => self.store_failed(&why),
-            Ok(()) if self.failing.take().is_some() => {
+    fn note_health(&mut self) {
+        match self.health.take() {
+            Some(Err(why)) => self.store_failed(&why),
+            Some(Ok(())) if self.failing.take().is_some() => {
                 self.announce(self.clock.now(), Change::StoreRecovered);
             }
-            Ok(()) => {}
+            _ => {}
         }
     }
 
@@ -239,6 +242,7 @@ impl Driver {
                 for notice in self.latest.iter().chain(&self.failing) {
                     let _ = listener.send(notice.clone());
                 }
+                self.listeners.retain(|listener| !listener.is_closed());
                 self.listeners.push(listener);
             }
             Command::Stop => self.step(Event::Stop, store, pending),

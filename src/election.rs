@@ -401,14 +401,26 @@ impl Election {
         {
             // Mine, in this term: an answer of mine was lost. Go on from here,
             // with a new `asked_at`: the lost one must not count.
-            reign.revision = seen.revision;
+            if std::mem::replace(&mut reign.revision, seen.revision) == seen.revision {
+                self.failed(now);
+            }
             self.due = now;
             return;
         }
         match &self.role {
             Role::Leader(..) => self.step_down(now, Reason::Lost, now, actions),
             Role::Releasing(..) => self.leave(now, actions),
-            Role::Follower => {}
+            Role::Follower => {
+                if self
+                    .sight
+                    .as_ref()
+                    .is_some_and(|s| s.shows(current.as_ref()))
+                {
+                    // A store that names as the obstacle what was expected must
+                    // not be asked again at once.
+                    self.failed(now);
+                }
+            }
         }
         self.saw(now, current, actions);
     }
@@ -442,6 +454,7 @@ impl Election {
         if before.is_some_and(|before| before.shows(current.as_ref())) {
             return;
         }
+        let highest_before = self.highest;
         let usual = self.timing.lease_duration();
         let sight = Sight::new(now, current, before, self.me.session, usual);
         let lease = humantime::format_duration(sight.lease);
@@ -464,6 +477,11 @@ impl Election {
                 "the lease record has vanished: waiting {lease} before making a new one"
             ))),
             None => {}
+        }
+        if self.highest == Term::MAX && highest_before < Term::MAX {
+            actions.push(warning(
+                "the highest term there can be has been used: nobody can lead after it".into(),
+            ));
         }
         self.sight = Some(sight);
     }

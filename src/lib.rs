@@ -13,6 +13,8 @@
 //!         std::future::pending::<()>().await
 //!     })
 //!     .await?;
+//!     // Waits until the lease is given back.
+//!     node.stop().await;
 //!     Ok(())
 //! }
 //! ```

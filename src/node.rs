@@ -194,7 +194,9 @@ impl Node {
     /// next `await`, and the node campaigns again. Until the work is gone the
     /// lease is kept; tasks it spawned are its own to stop.
     ///
-    /// Ends with the work's output when the work ends by itself.
+    /// Ends with the work's output when the work ends by itself. The lease is
+    /// given back in the background: [`stop`](Self::stop) before the process
+    /// ends, to be sure that it is.
     ///
     /// ```
     /// # use leader_demo::{LockName, MemoryStore, Node};
@@ -227,7 +229,7 @@ impl Node {
     }
 
     /// Campaigns from now on, for good: leads whenever possible, without a
-    /// scope. Learn of it from [`watch`](Self::watch) or [`Hooks`](crate::Hooks),
+    /// scope (a scope that ends still gives the lease back). Learn of it from [`watch`](Self::watch) or [`Hooks`](crate::Hooks),
     /// and ask [`term`](Self::term) before each step of the work.
     pub fn stand(&self) {
         self.shared.tell(Command::Stand);

@@ -65,16 +65,16 @@ pub trait LeaseStore: Send + Sync + 'static {
 ///
 /// Opaque: compare it for equality, and leave the rest to the store it is from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Revision([u64; 3]);
+pub struct Revision([u64; 4]);
 
 impl Revision {
     /// For stores: a revision of whatever numbers tell theirs apart.
-    pub const fn new(parts: [u64; 3]) -> Self {
+    pub const fn new(parts: [u64; 4]) -> Self {
         Self(parts)
     }
 
     /// For stores: the numbers it was made of.
-    pub const fn parts(self) -> [u64; 3] {
+    pub const fn parts(self) -> [u64; 4] {
         self.0
     }
 }

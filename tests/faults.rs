@@ -87,6 +87,18 @@ fn strangers() -> Vec<Stranger> {
         ("a FIFO", |p| {
             rustix::fs::mknodat(CWD, p, FileType::Fifo, Mode::RWXU, 0).unwrap();
         }),
+        ("deeply nested JSON", |p| {
+            let deep = 126;
+            let text = format!(
+                r#"{{"version":1,"held":{}1{}}}"#,
+                r#"{"x":"#.repeat(deep),
+                "}".repeat(deep)
+            );
+            fs::write(p, text).unwrap();
+        }),
+        ("deeper nested JSON", |p| {
+            fs::write(p, "[".repeat(4000)).unwrap()
+        }),
         ("an absurd term", |p| {
             let text = r#"{"version":1,"term":18446744073709551615,"lease_duration_ns":1000000000,"vacant":{"successor":null},"device":1,"inode":1}"#;
             fs::write(p, text).unwrap();

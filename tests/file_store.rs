@@ -160,6 +160,45 @@ async fn a_directory_made_again_has_other_revisions_under_the_same_numbers() {
 }
 
 #[tokio::test]
+async fn a_revision_of_a_deleted_directory_is_no_revision_of_the_next() {
+    let lease = Lease::new();
+    // Beside it, so that the file that is made next is likely to get an inode
+    // that was in use before.
+    let filler = lease.0.path().join("filler");
+    fs::write(&filler, "").unwrap();
+    let (sleeper, first) = (lease.open(), lease.open());
+    let (before, witness) = swap(&first, None, &record(1)).await;
+    assert_eq!(sleeper.read().await.unwrap().unwrap().revision, before);
+    drop((first, witness));
+    fs::remove_file(filler).unwrap();
+    fs::remove_dir_all(lease.path()).unwrap();
+    let living = lease.open();
+    let (after, _witness) = swap(&living, None, &record(1)).await;
+    assert_ne!(after, before);
+    assert!(is_conflict(&sleeper, before, record(2)).await);
+    assert_eq!(sleeper.read().await.unwrap().unwrap().revision, after);
+}
+
+#[tokio::test]
+async fn an_error_costs_one_wake_up_and_not_the_next() {
+    let lease = Lease::new();
+    let (holder, other) = (lease.open(), lease.open());
+    let mine = record(1);
+    let (first, witness) = swap(&holder, None, &mine).await;
+    let aside = lease.0.path().join("aside");
+    fs::rename(lease.path(), &aside).unwrap();
+    fs::write(lease.path(), "in the way").unwrap();
+    assert!(timeout(A_WHILE, other.changed(first)).await.is_err());
+    fs::remove_file(lease.path()).unwrap();
+    fs::rename(&aside, lease.path()).unwrap();
+    let (second, renewed) = swap(&holder, Some(first), &mine).await;
+    let wait = other.changed(second);
+    drop((witness, renewed));
+    let wake = timeout(PATIENCE, wait).await.expect("a wake-up");
+    assert!(matches!(wake, Wake::HolderDied(_)), "{wake:?}");
+}
+
+#[tokio::test]
 async fn a_claim_serves_until_its_witness_is_gone_and_never_after() {
     let lease = Lease::new();
     let store = lease.open();

@@ -46,7 +46,10 @@ pub(crate) fn at_rest(plan: &Plan, table: &mut Table) -> Result<()> {
     std::thread::sleep(SETTLE);
     let both = [&leader, &follower];
     let shares = shares(&both, "idle", plan.seconds)?;
-    table.title(&format!("idle for {} s, defaults but for JSON lines", plan.seconds));
+    table.title(&format!(
+        "idle for {} s, defaults but for JSON lines",
+        plan.seconds
+    ));
     for ((process, share), name) in both.iter().zip(shares).zip(["leader", "follower"]) {
         let remark = format!("target 0.02 %: {}", verdict(share < 0.02));
         let figure = format!("{share:.4} %");

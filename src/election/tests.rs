@@ -235,7 +235,10 @@ fn rule_5_terms_end_and_nobody_leads_after_the_last() {
         .does(&format!("watch 7; swap 7 -> A holds {last}"));
     candidate()
         .reads(seen(7, vacant(last)))
-        .does("watch 7")
+        .does(
+            "watch 7; warning: the highest term there can be has been used: \
+             nobody can lead after it",
+        )
         .at(2.0)
         .ticks()
         .does("read");
@@ -302,6 +305,15 @@ fn rule_6_any_other_conflict_steps_down_now() {
             ))
             .does_not_lead();
     }
+}
+
+#[test]
+fn rule_6_a_conflict_with_what_was_expected_is_not_tried_again_at_once() {
+    candidate()
+        .reads(seen(7, vacant(3)))
+        .does("watch 7; swap 7 -> A holds 4")
+        .conflicts(seen(7, vacant(3)))
+        .does("");
 }
 
 #[test]

@@ -35,8 +35,9 @@ use directory::{Inode, Place};
 use register::Register;
 use waiter::Waiters;
 
-/// A thread that does nothing but a few system calls needs little stack.
-const SMALL_STACK: usize = 128 * 1024;
+/// Enough for JSON nested as deeply as its reader takes (128 levels), which is
+/// what a stranger may leave for us to read. Only touched pages cost memory.
+const STACK: usize = 1024 * 1024;
 
 /// One lease, kept in a directory.
 ///
@@ -61,6 +62,10 @@ type Job = Box<dyn FnOnce(&mut Register) + Send>;
 impl FileStore {
     /// Opens the lease `name` in `lock_dir`, which is created when missing. The
     /// files are the user's own: others may neither write nor read them.
+    ///
+    /// Blocks for a few system calls. Keep one for each lease rather than many
+    /// in turn: each waits for the current holder in a thread that ends only
+    /// when that holder lets go.
     ///
     /// # Errors
     /// What a person has to mend: the directory cannot be made, is not
@@ -87,7 +92,7 @@ impl FileStore {
         let mut register = Register::new(place.clone());
         std::thread::Builder::new()
             .name("lease-store".into())
-            .stack_size(SMALL_STACK)
+            .stack_size(STACK)
             .spawn(move || {
                 for job in work {
                     job(&mut register);
@@ -154,26 +159,30 @@ impl LeaseStore for FileStore {
     }
 }
 
-/// A revision of this store: a number, and the file that it links to.
+/// A revision of this store: a number, the file that it links to, and the inode
+/// of the directory. A register keeps that open, so in one made again, with
+/// numbers and perhaps inodes used again, no revision is taken for an old one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Numbered {
     number: u64,
     file: Inode,
+    directory: u64,
 }
 
 impl From<Revision> for Numbered {
     fn from(revision: Revision) -> Self {
-        let [number, device, inode] = revision.parts();
+        let [number, device, inode, directory] = revision.parts();
         Self {
             number,
             file: Inode { device, inode },
+            directory,
         }
     }
 }
 
 impl From<Numbered> for Revision {
     fn from(at: Numbered) -> Self {
-        Self::new([at.number, at.file.device, at.file.inode])
+        Self::new([at.number, at.file.device, at.file.inode, at.directory])
     }
 }
 

@@ -60,7 +60,7 @@ fn observed((number, record): &Slot) -> Option<Observed> {
 }
 
 const fn revision(number: u64) -> Revision {
-    Revision::new([number, 0, 0])
+    Revision::new([number, 0, 0, 0])
 }
 
 impl LeaseStore for MemoryRegister {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Local, SecondsFormat, Utc};
 use leader_demo::clock::{self, BootTime};
-use leader_demo::{Acquired, Change, Holder, LockName, Node, Notice, Reason, Timing};
+use leader_demo::{Change, Holder, LockName, Node, Notice, Timing};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
@@ -208,7 +208,7 @@ impl Printer {
                 self.leader = Some((self.me.clone(), term.get()));
                 said.event = "elected";
                 said.more.valid_until_ns = Some(valid_until.as_nanos());
-                said.more.acquired = Some(acquired(how));
+                said.more.acquired = Some(how.as_str());
                 vec![
                     format!("[{id}] Successfully acquired leadership"),
                     format!("🎉 [{id}] BECAME LEADER - Starting leadership duties"),
@@ -222,7 +222,7 @@ impl Printer {
                 self.leader = None;
                 said.event = "revoked";
                 said.term = Some(term.get());
-                said.more.reason = Some(reason(why));
+                said.more.reason = Some(why.as_str());
                 said.more.ended_ns = Some(ended.as_nanos());
                 vec![format!("😞 [{id}] LOST LEADERSHIP - Stepping down")]
             }
@@ -357,23 +357,4 @@ fn plain(event: &'static str, text: &str) -> Said {
 
 fn nanos(duration: Duration) -> Option<u64> {
     duration.as_nanos().try_into().ok()
-}
-
-const fn acquired(how: Acquired) -> &'static str {
-    match how {
-        Acquired::Vacant => "vacant",
-        Acquired::Expired => "expired",
-        Acquired::HolderDied => "holder_died",
-        Acquired::HandedOver => "handed_over",
-    }
-}
-
-const fn reason(why: Reason) -> &'static str {
-    match why {
-        Reason::RenewDeadline => "renew_deadline",
-        Reason::Lost => "lost",
-        Reason::Resigned => "resigned",
-        Reason::HandedOver => "handed_over",
-        Reason::Shutdown => "shutdown",
-    }
 }

@@ -159,6 +159,18 @@ async fn work_that_outlives_its_leadership_keeps_the_node_from_campaigning() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stop_waits_also_for_the_work_of_a_leadership_that_was_lost() {
+    let world = World::new();
+    let (a, store) = world.node_with_faults("a");
+    let leadership = a.campaign().await.unwrap();
+    store.has(Fault::Hangs);
+    leadership.lost().await;
+    assert!(timeout(secs(3600), a.stop()).await.is_err());
+    drop(leadership);
+    timeout(secs(10), a.stop()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn run_cancels_the_work_on_loss_and_campaigns_again() {
     let world = World::new();
     let (a, store) = world.node_with_faults("a");

@@ -151,7 +151,7 @@ impl Setup {
 
 impl Register {
     pub(super) fn revision(&self) -> Option<Revision> {
-        let revision = Revision::new([self.revisions, 0, 0]);
+        let revision = Revision::new([self.revisions, 0, 0, 0]);
         self.content.as_ref().map(|_| revision)
     }
 
@@ -173,7 +173,7 @@ impl Register {
     fn replace(&mut self, content: Content) -> Revision {
         self.revisions += 1;
         self.content = Some(content);
-        Revision::new([self.revisions, 0, 0])
+        Revision::new([self.revisions, 0, 0, 0])
     }
 
     /// A stranger writes into it what nobody can read.

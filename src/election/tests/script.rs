@@ -64,7 +64,7 @@ pub(super) fn lasting(secs: u64, record: Record) -> Record {
 }
 
 pub(super) fn revision(number: u64) -> Revision {
-    Revision::new([number, 0, 0])
+    Revision::new([number, 0, 0, 0])
 }
 
 /// The record as it was at this revision.

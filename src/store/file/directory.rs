@@ -152,11 +152,9 @@ impl Place {
     /// Opens the directory and makes what is missing of it.
     pub(super) fn create(&self) -> Result<Directory, CreateError> {
         self.create_lock_dir()?;
-        if let Some(directory) = self.open()? {
-            self.make(&self.path.join(CLAIMS))?;
-            return Ok(directory);
+        if self.open()?.is_none() || self.shared {
+            self.make(&self.path)?;
         }
-        self.make(&self.path)?;
         self.make(&self.path.join(CLAIMS))?;
         match self.open()? {
             Some(directory) => Ok(directory),
@@ -198,14 +196,38 @@ impl Place {
     }
 
     fn make(&self, path: &Path) -> Result<(), CreateError> {
-        match rustix::fs::mkdir(path, Mode::RWXU) {
-            Ok(()) if self.shared => rustix::fs::chmod(path, Mode::from_raw_mode(0o2770))
-                .map_err(|e| CreateError::io(path, e)),
+        let made = rustix::fs::mkdir(path, Mode::RWXU);
+        if made.is_ok()
+            && let Some(parent) = path.parent()
+        {
+            // Terms are to survive a power failure, so their directory must.
+            // Some filesystems cannot sync one: theirs may not.
+            let _ = std::fs::File::open(parent).and_then(|parent| parent.sync_all());
+        }
+        match made {
+            Ok(()) if self.shared => share(path),
             Ok(()) => Ok(()),
+            Err(Errno::EXIST) if self.shared => share_what_was_left_private(path),
             Err(Errno::EXIST) => Ok(()),
             Err(e) => Err(CreateError::io(path, e)),
         }
     }
+}
+
+/// Whoever made it may have died before it was shared.
+fn share_what_was_left_private(path: &Path) -> Result<(), CreateError> {
+    let metadata = std::fs::symlink_metadata(path).map_err(|e| CreateError::io(path, e))?;
+    let ours = metadata.uid() == rustix::process::geteuid().as_raw();
+    if ours && metadata.is_dir() && metadata.mode() & SHARED != SHARED {
+        return share(path);
+    }
+    Ok(())
+}
+
+const SHARED: u32 = 0o2770;
+
+fn share(path: &Path) -> Result<(), CreateError> {
+    rustix::fs::chmod(path, Mode::from_raw_mode(SHARED)).map_err(|e| CreateError::io(path, e))
 }
 
 /// Root may do anything anyhow.
@@ -294,6 +316,15 @@ impl Directory {
         self.path.join(name_of(number))
     }
 
+    /// The revision that a number is here, if it links to this file.
+    pub(super) fn numbered(&self, number: u64, file: Inode) -> Numbered {
+        Numbered {
+            number,
+            file,
+            directory: self.identity.inode,
+        }
+    }
+
     /// A directory that was removed or replaced still answers through an open
     /// descriptor: the path is what counts.
     pub(super) fn is_still_there(&self) -> Result<bool, StoreError> {
@@ -376,17 +407,14 @@ impl Directory {
             Err(Errno::NOENT) => return Ok(Named::Gone),
             Err(Errno::LOOP | Errno::NXIO | Errno::NODEV) => {
                 return Ok(match self.inode_of(number)? {
-                    Some(file) => Named::Stray(Numbered { number, file }),
+                    Some(file) => Named::Stray(self.numbered(number, file)),
                     None => Named::Gone,
                 });
             }
             Err(e) => return Err(failed(e.into())),
         };
         let stat = rustix::fs::fstat(&file).map_err(|e| failed(e.into()))?;
-        let at = Numbered {
-            number,
-            file: Inode::from(&stat),
-        };
+        let at = self.numbered(number, Inode::from(&stat));
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Ok(Named::Stray(at));
         }

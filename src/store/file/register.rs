@@ -88,9 +88,9 @@ impl Register {
             None => false,
         };
         if !there {
-            // What was made in the old one is of no use in another.
-            self.directory = None;
+            // Opened before the old one is closed: its inode is not used again.
             self.directory = self.place.open()?;
+            // What was made in the old one is of no use in another.
             self.staged = None;
             self.made.clear();
         }
@@ -122,7 +122,7 @@ impl Register {
             return Err(refuse(self.place.path(), "has run out of numbers"));
         };
         match self.directory()? {
-            Some(directory) if is_at(directory, expected)?.is_some() => {}
+            Some(directory) if is_at(directory, expected)? => {}
             _ => return Ok(Swap::Conflict(self.read()?)),
         }
         let Some(source) = self.link(&next, number)? else {
@@ -137,14 +137,11 @@ impl Register {
         };
         // Look again: whoever slept may have taken a number that had been
         // cleaned up long ago, or one in a directory nobody sees any more.
-        let number = Numbered {
-            number,
-            file: source.inode,
-        };
+        let number = directory.numbered(number, source.inode);
         match look_again(directory, expected, number)? {
             Some(old) => self.chores.old = old,
             None => {
-                if directory.inode_of(number.number)? == Some(number.file) {
+                if names(directory, number)? {
                     directory.unlink(number.number);
                 }
                 return Ok(Swap::Conflict(self.read()?));
@@ -347,18 +344,19 @@ impl Drop for Register {
     }
 }
 
-/// Whether the current record is the one expected; then, all the numbers.
-fn is_at(
-    directory: &Directory,
-    expected: Option<Numbered>,
-) -> Result<Option<Vec<u64>>, StoreError> {
-    let numbers = directory.numbers()?;
-    let there = match (numbers.last(), expected) {
+/// Whether the current record is the one expected.
+fn is_at(directory: &Directory, expected: Option<Numbered>) -> Result<bool, StoreError> {
+    Ok(match (directory.numbers()?.last(), expected) {
         (None, None) => true,
-        (Some(&top), Some(e)) => top == e.number && directory.inode_of(top)? == Some(e.file),
+        (Some(&top), Some(e)) if top == e.number => names(directory, e)?,
         _ => false,
-    };
-    Ok(there.then_some(numbers))
+    })
+}
+
+/// Whether a number still names what it did, in the directory where it did.
+fn names(directory: &Directory, at: Numbered) -> Result<bool, StoreError> {
+    let named = directory.inode_of(at.number)?;
+    Ok(named.map(|file| directory.numbered(at.number, file)) == Some(at))
 }
 
 fn link_making_room(directory: &Directory, claim: &str, number: u64) -> Result<(), Errno> {
@@ -386,9 +384,9 @@ fn look_again(
 ) -> Result<Option<Vec<u64>>, StoreError> {
     let mut numbers = directory.numbers()?;
     let highest = numbers.last() == Some(&new.number);
-    let mine = directory.inode_of(new.number)? == Some(new.file);
+    let mine = names(directory, new)?;
     let follows = match expected {
-        Some(before) => directory.inode_of(before.number)? == Some(before.file),
+        Some(before) => names(directory, before)?,
         None => true,
     };
     if !(highest && mine && follows && directory.is_still_there()?) {

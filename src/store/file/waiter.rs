@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::claim::Written;
 use super::directory::{Inode, Named, Place};
 use super::register::read_in;
-use super::{Numbered, SMALL_STACK};
+use super::{Numbered, STACK};
 use crate::lease::{Record, decode};
 use crate::store::{Answer, Content, Observed, Revision, Wake};
 
@@ -37,6 +37,17 @@ enum Verdict {
     Wake(Wake),
     /// This file's lock says nothing about its writer.
     Meaningless,
+}
+
+impl Waiting {
+    /// Whether it is worth waiting for, or said what stays true.
+    fn still_says(&self) -> bool {
+        match *self.verdict.borrow() {
+            None => self.verdict.has_changed().is_ok(),
+            Some(Verdict::Meaningless) => true,
+            Some(Verdict::Wake(_)) => false,
+        }
+    }
 }
 
 impl Waiters {
@@ -65,7 +76,7 @@ impl Waiters {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(waiting) = &*current
             && waiting.file == seen.file
-            && !matches!(*waiting.verdict.borrow(), Some(Verdict::Wake(_)))
+            && waiting.still_says()
         {
             return Some(waiting.verdict.clone());
         }
@@ -73,11 +84,13 @@ impl Waiters {
         let (place, boot_id) = (self.place.clone(), self.boot_id.clone());
         let spawned = std::thread::Builder::new()
             .name("lease-waiter".into())
-            .stack_size(SMALL_STACK)
+            .stack_size(STACK)
             .spawn(move || {
-                // An error here costs the early wake-up; the next look will say why.
-                let said = wait(&place, boot_id.as_deref(), seen);
-                tell.send_replace(Some(said.unwrap_or(Verdict::Meaningless)));
+                // An error costs the early wake-up from this revision; the next
+                // one is waited for anew.
+                if let Ok(said) = wait(&place, boot_id.as_deref(), seen) {
+                    tell.send_replace(Some(said));
+                }
             });
         let waiting = spawned.ok().map(|_| Waiting {
             file: seen.file,
@@ -117,10 +130,7 @@ fn wait(place: &Place, boot_id: Option<&str>, seen: Numbered) -> io::Result<Verd
         let current = read_in(&directory).map_err(io::Error::other)?;
         return Ok(Verdict::Wake(Wake::Changed(current)));
     }
-    let revision = Numbered {
-        number: top,
-        file: at.file,
-    };
+    let revision = Numbered { number: top, ..at };
     Ok(Verdict::Wake(Wake::HolderDied(Observed {
         revision: revision.into(),
         content: Content::Record(record),
