@@ -159,7 +159,7 @@ impl Driver {
         for action in actions {
             // What has expired is said before anything else (rule 8).
             if !matches!(action, Action::Announce(Change::Revoked { .. })) {
-                self.note_health();
+                self.note_health(now);
             }
             match action {
                 Action::Read => {
@@ -172,14 +172,14 @@ impl Driver {
                 }
                 Action::Abandon => {
                     pending.call = None;
-                    self.store_failed("no answer within the renew deadline");
+                    self.store_failed(now, "no answer within the renew deadline");
                 }
                 Action::Watch(revision) => pending.wake = Some(store.changed(revision)),
                 Action::Prepare(next) => store.prepare(next),
                 Action::Announce(change) => self.announce(now, change),
             }
         }
-        self.note_health();
+        self.note_health(now);
     }
 
     fn on_reply(&mut self, reply: Reply) -> Event {
@@ -200,19 +200,19 @@ impl Driver {
         }
     }
 
-    fn note_health(&mut self) {
+    fn note_health(&mut self, now: BootTime) {
         match self.health.take() {
-            Some(Err(why)) => self.store_failed(&why),
+            Some(Err(why)) => self.store_failed(now, &why),
             Some(Ok(())) if self.failing.take().is_some() => {
-                self.announce(self.clock.now(), Change::StoreRecovered);
+                self.announce(now, Change::StoreRecovered);
             }
             _ => {}
         }
     }
 
-    fn store_failed(&mut self, why: &str) {
+    fn store_failed(&mut self, now: BootTime, why: &str) {
         if self.failing.is_none() {
-            self.announce(self.clock.now(), Change::StoreFailed(why.to_owned()));
+            self.announce(now, Change::StoreFailed(why.to_owned()));
         }
     }
 

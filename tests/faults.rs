@@ -126,7 +126,12 @@ fn whatever_a_stranger_leaves_as_the_record_costs_a_lease_and_no_more() {
         };
         let revoked = leader.next_where(common::PATIENCE, |l| l["event"] == "revoked");
         let revoked = revoked.unwrap_or_else(|| panic!("{what}: {:#?}", leader.all()));
-        assert_eq!(revoked["reason"], "lost", "{what}");
+        // On a machine that stalls, its deadline may come before its renewal.
+        let reason = revoked["reason"].as_str().unwrap();
+        assert!(
+            ["lost", "renew_deadline"].contains(&reason),
+            "{what}: {reason}"
+        );
         let elected = either_elected(&mut leader, &mut follower);
         let waited = ns(&elected, "boottime_ns").since(put_at);
         assert!(waited >= Duration::from_secs(1), "{what}: {waited:?}");

@@ -15,6 +15,8 @@ pub(crate) const FLAG: &str = "--role";
 
 /// Waits for an flock and then holds it: all that the kernel's hand-off needs.
 pub(crate) const HOLD: &str = "hold";
+/// Writes a line a second and does nothing else: what a heartbeat costs by itself.
+pub(crate) const TICK: &str = "tick";
 /// Says when its first line ran, and ends.
 pub(crate) const STAMP: &str = "stamp";
 /// Many candidates for one lock.
@@ -28,6 +30,7 @@ pub(crate) fn play(args: &[String]) -> Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [STAMP] => say("elected", started),
+        [TICK] => tick(),
         [HOLD, file] => hold(Path::new(file)),
         [CANDIDATES, count, dir] => many(count.parse()?, Path::new(dir), |_| "lock".to_owned()),
         [LEADERS, count, dir] => many(count.parse()?, Path::new(dir), |i| format!("lock-{i}")),
@@ -50,6 +53,13 @@ fn hold(file: &Path) -> Result<()> {
     rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
     say("elected", clock::now())?;
     rest()
+}
+
+fn tick() -> Result<()> {
+    loop {
+        say("tick", clock::now())?;
+        std::thread::sleep(std::time::Duration::from_secs(1));
+    }
 }
 
 fn rest() -> ! {
