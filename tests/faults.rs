@@ -68,6 +68,35 @@ fn either_elected(a: &mut Node, b: &mut Node) -> serde_json::Value {
     panic!("nobody was elected: {:#?} {:#?}", a.all(), b.all());
 }
 
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+#[test]
+fn a_shared_directory_whose_maker_died_before_it_was_shared_is_shared_now() {
+    let cluster = Cluster::new(&["--shared-dir"]);
+    fs::create_dir(cluster.lease()).unwrap();
+    fs::set_permissions(cluster.lease(), fs::Permissions::from_mode(0o700)).unwrap();
+    let _node = cluster.leader("node-1");
+    assert_eq!(mode(&cluster.lease()), 0o2770);
+    assert_eq!(mode(&cluster.lease().join("claims")), 0o2770);
+}
+
+#[test]
+fn no_umask_makes_the_lock_directory_everybodys() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("a/b");
+    let mut lax = std::process::Command::new("sh");
+    lax.args(["-c", r#"umask 000; exec "$@""#, "sh"])
+        .arg(common::binary().get_program())
+        .args(["--node-id=n", "--log-format=json", "--lock-dir"])
+        .arg(&dir);
+    let mut node = Node::spawn("n", lax);
+    node.until("elected");
+    assert_eq!(mode(&dir) & 0o022, 0);
+    assert_eq!(mode(&Cluster::at(&dir, &[]).lease()), 0o700);
+}
+
 /// What a stranger, a torn disk or a bug might leave where the record should be.
 type Stranger = (&'static str, fn(&Path));
 

@@ -152,6 +152,7 @@ impl Place {
     /// Opens the directory and makes what is missing of it.
     pub(super) fn create(&self) -> Result<Directory, CreateError> {
         self.create_lock_dir()?;
+        // A shared one also when it is there: it may have been left half made.
         if self.open()?.is_none() || self.shared {
             self.make(&self.path)?;
         }
