@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::clock::BootTime;
 use crate::driver::{Command, Standing};
-use crate::lease::Term;
+use crate::lease::{Record, Term};
 use crate::node::Shared;
 use crate::store::Witness;
 
@@ -34,7 +35,7 @@ pub struct Leadership {
     term: Term,
     resign: bool,
     /// Kept while the work may run: to others on this machine it means just that.
-    _witness: Option<Witness>,
+    witness: Option<Witness>,
 }
 
 impl Leadership {
@@ -43,7 +44,7 @@ impl Leadership {
             shared,
             term,
             resign: false,
-            _witness: witness,
+            witness,
         }
     }
 
@@ -89,6 +90,32 @@ impl Leadership {
     pub async fn resign(mut self) {
         self.resign = true;
         self.release().await;
+    }
+
+    /// Waits until the belief in this leadership ends later than `after`, and
+    /// says when it ends. None once it is lost, as [`lost`](Self::lost) says.
+    pub async fn renewed(&self, after: BootTime) -> Option<BootTime> {
+        let end = |standing: &Standing| {
+            let belief = standing.belief.as_ref()?;
+            (belief.term == self.term).then_some(belief.valid_until)
+        };
+        self.shared
+            .first(|s| end(s).is_none_or(|end| end > after).then(|| end(s)))
+            .await?
+    }
+
+    /// The record by which others know of this leadership; what
+    /// [`LeaseStore::begin_work`](crate::store::LeaseStore::begin_work) asks for.
+    pub fn record(&self) -> Record {
+        self.shared.record(self.term)
+    }
+
+    /// What proves to the store that this leadership lives, if the store has
+    /// such a thing. A child process that does the leader's work may inherit
+    /// it, so that nobody on this machine takes the holder for dead while the
+    /// work is alive.
+    pub fn witness(&self) -> Option<&Witness> {
+        self.witness.as_ref()
     }
 
     pub(crate) fn shared(&self) -> Arc<Shared> {

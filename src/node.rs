@@ -14,7 +14,7 @@ use crate::clock::{BootTime, Clock, SystemClock};
 use crate::driver::{Command, Driver, Standing};
 use crate::election::Election;
 use crate::leadership::{Leadership, belief_ended};
-use crate::lease::{Holder, Term};
+use crate::lease::{Holder, Record, State, Term};
 use crate::name::{NameError, NodeId};
 use crate::store::LeaseStore;
 use crate::timing::{Timing, TimingError};
@@ -324,8 +324,28 @@ impl Shared {
     }
 
     /// Ends when the node stands so, or is gone.
-    pub(crate) async fn when(&self, so: impl FnMut(&Standing) -> bool) {
+    pub(crate) async fn when(&self, mut so: impl FnMut(&Standing) -> bool) {
+        self.first(|s| so(s).then_some(())).await;
+    }
+
+    /// The first that is found in how the node stands; none once it is gone.
+    pub(crate) async fn first<T>(&self, mut find: impl FnMut(&Standing) -> Option<T>) -> Option<T> {
+        let mut found = None;
+        let so = |s: &Standing| {
+            found = find(s);
+            found.is_some()
+        };
         let _ = self.standing.clone().wait_for(so).await;
+        found
+    }
+
+    /// What this node's election writes when it leads in this term.
+    pub(crate) fn record(&self, term: Term) -> Record {
+        Record {
+            term,
+            lease_duration: self.timing.lease_duration(),
+            state: State::Held(self.me.clone()),
+        }
     }
 }
 
