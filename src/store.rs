@@ -15,6 +15,10 @@ use crate::lease::{Record, Term};
 pub mod file;
 pub mod memory;
 
+mod work;
+
+pub use work::{Life, Remains, Work};
+
 /// A boxed future: what a [`LeaseStore`]'s methods return.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -58,6 +62,74 @@ pub trait LeaseStore: Send + Sync + 'static {
     /// do now whatever would make that slow.
     fn prepare(&self, next: Record) {
         let _ = next;
+    }
+
+    /// Announces that the work of `leadership`, a record this session holds, is
+    /// about to begin in processes of its own, and finds what is left of the
+    /// work of earlier terms on this machine. The work begins when all of that
+    /// is gone.
+    ///
+    /// To be called before any of the work starts; after it, ask once more
+    /// whether the leadership still holds. Whoever did both is found by every
+    /// later leader on this machine, for as long as the processes that
+    /// inherited [`Work::witness`] keep it open; whoever else has it closes it.
+    /// A claim's own witness cannot say that much: the process that campaigns
+    /// has it too, and may be frozen long after its work has ended.
+    ///
+    /// A store that cannot see other processes has no witness and finds nothing.
+    ///
+    /// # Errors
+    /// "Nobody knows" what still runs, or the work of a later term has begun
+    /// already: in either case this one must not begin.
+    fn begin_work(&self, leadership: Record) -> Answer<'_, Result<Work, StoreError>> {
+        let _ = leadership;
+        Box::pin(std::future::ready(Ok(Work {
+            witness: None,
+            before: Vec::new(),
+        })))
+    }
+
+    /// One look at whether the holder of what was seen at `seen` is alive.
+    /// Unknown where there is no telling, nothing any more, or nobody: a
+    /// vacant record has no holder.
+    ///
+    /// # Errors
+    /// What kept the store from looking.
+    fn life(&self, seen: Revision) -> Answer<'_, Result<Life, StoreError>> {
+        let _ = seen;
+        Box::pin(std::future::ready(Ok(Life::Unknown)))
+    }
+}
+
+/// So that one can keep a handle to the store that was given to a node, and
+/// choose stores at run time.
+impl<S: LeaseStore + ?Sized> LeaseStore for Arc<S> {
+    fn read(&self) -> Answer<'_, Result<Option<Observed>, StoreError>> {
+        (**self).read()
+    }
+
+    fn swap(
+        &self,
+        expected: Option<Revision>,
+        next: Record,
+    ) -> Answer<'_, Result<Swap, StoreError>> {
+        (**self).swap(expected, next)
+    }
+
+    fn changed(&self, seen: Revision) -> Answer<'_, Wake> {
+        (**self).changed(seen)
+    }
+
+    fn prepare(&self, next: Record) {
+        (**self).prepare(next);
+    }
+
+    fn begin_work(&self, leadership: Record) -> Answer<'_, Result<Work, StoreError>> {
+        (**self).begin_work(leadership)
+    }
+
+    fn life(&self, seen: Revision) -> Answer<'_, Result<Life, StoreError>> {
+        (**self).life(seen)
     }
 }
 

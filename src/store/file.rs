@@ -14,7 +14,10 @@
 //! | `file/directory.rs` | the directory: is it fit and safe, which numbers are in it |
 //! | `file/claim.rs` | a session's record, written, locked and synced before it matters |
 //! | `file/register.rs` | read and swap, one system call after another |
+//! | `file/lock.rs` | when a lock says something about its writer |
 //! | `file/waiter.rs` | when "the lock is free" may be taken to mean "the holder died" |
+//! | `file/work.rs` | what earlier leaders started may still run on this machine |
+//! | `file/collector.rs` | removes what ended sessions left behind |
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,12 +27,15 @@ use tokio::sync::oneshot;
 
 use crate::lease::{Record, boot_id};
 use crate::name::LockName;
-use crate::store::{Answer, LeaseStore, Observed, Revision, StoreError, Swap, Wake};
+use crate::store::{Answer, LeaseStore, Life, Observed, Revision, StoreError, Swap, Wake, Work};
 
 mod claim;
+mod collector;
 mod directory;
+mod lock;
 mod register;
 mod waiter;
+mod work;
 
 use directory::{Inode, Place};
 use register::Register;
@@ -73,7 +79,7 @@ impl FileStore {
     /// has no hard links. What passes by itself, like a full disk, is left to
     /// the calls that follow.
     pub fn open(lock_dir: impl AsRef<Path>, name: &LockName) -> Result<Self, StoreError> {
-        Self::open_place(Place::new(lock_dir.as_ref(), name, false))
+        Self::checked(Place::new(lock_dir.as_ref(), name, false))
     }
 
     /// As [`open`](Self::open), but for several users: the directory is made
@@ -82,11 +88,36 @@ impl FileStore {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_shared(lock_dir: impl AsRef<Path>, name: &LockName) -> Result<Self, StoreError> {
-        Self::open_place(Place::new(lock_dir.as_ref(), name, true))
+        Self::checked(Place::new(lock_dir.as_ref(), name, true))
     }
 
-    fn open_place(place: Place) -> Result<Self, StoreError> {
+    /// As [`open`](Self::open), to look at a lease that may be there: nothing
+    /// is created, or tried, unless something is swapped in. What is missing
+    /// reads as no record.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub fn existing(lock_dir: impl AsRef<Path>, name: &LockName) -> Result<Self, StoreError> {
+        Self::at(Place::new(lock_dir.as_ref(), name, false))
+    }
+
+    /// As [`existing`](Self::existing), of several users.
+    ///
+    /// # Errors
+    /// As [`existing`](Self::existing).
+    pub fn existing_shared(
+        lock_dir: impl AsRef<Path>,
+        name: &LockName,
+    ) -> Result<Self, StoreError> {
+        Self::at(Place::new(lock_dir.as_ref(), name, true))
+    }
+
+    fn checked(place: Place) -> Result<Self, StoreError> {
         place.check()?;
+        Self::at(place)
+    }
+
+    fn at(place: Place) -> Result<Self, StoreError> {
         let place = Arc::new(place);
         let (jobs, work) = mpsc::channel::<Job>();
         let mut register = Register::new(place.clone());
@@ -156,6 +187,27 @@ impl LeaseStore for FileStore {
         drop(self.jobs.send(Box::new(move |register| {
             let _ = register.prepare(&next);
         })));
+    }
+
+    fn begin_work(&self, leadership: Record) -> Answer<'_, Result<Work, StoreError>> {
+        let begun = self.ask(move |register| register.begin_work(&leadership));
+        Box::pin(async move {
+            let (witness, found) = begun.await?;
+            // All before the first is waited for: they look around at once.
+            let watched = found.into_iter().map(work::Found::watch);
+            let mut before = Vec::new();
+            for remains in watched.collect::<Result<Vec<_>, _>>()? {
+                before.push(remains.await);
+            }
+            Ok(Work {
+                witness: Some(witness),
+                before,
+            })
+        })
+    }
+
+    fn life(&self, seen: Revision) -> Answer<'_, Result<Life, StoreError>> {
+        self.ask(move |register| register.life(seen.into()))
     }
 }
 

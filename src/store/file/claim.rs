@@ -46,19 +46,29 @@ pub(super) struct Claim {
     pub(super) file: Arc<File>,
 }
 
+/// What a claim is staged for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To become the current record.
+    Lease,
+    /// To be found by the leaders that follow, see `work.rs`.
+    Work,
+}
+
 impl Claim {
-    /// Writes a claim. One that is `held` is locked and synced: it says that a
-    /// session lives, and its term must survive a power failure. A vacant one
-    /// says nothing that would be missed.
+    /// Writes a claim. One that is `held` is locked, as it says that somebody
+    /// lives, and synced if its term must survive a power failure, as no work
+    /// does. A vacant one says nothing that would be missed.
     pub(super) fn stage(
         directory: &Directory,
         name: String,
         record: Record,
         mode: Mode,
+        purpose: Purpose,
     ) -> Result<Self, Errno> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR;
         let file = directory.open_claim(&name, flags, mode)?;
-        let staged = write(&file, &record, mode);
+        let staged = write(&file, &record, mode, purpose);
         if staged.is_err() {
             directory.unlink_claim(&name);
         }
@@ -71,7 +81,7 @@ impl Claim {
     }
 }
 
-fn write(mut file: &File, record: &Record, mode: Mode) -> Result<Inode, Errno> {
+fn write(mut file: &File, record: &Record, mode: Mode, purpose: Purpose) -> Result<Inode, Errno> {
     let errno = |e: std::io::Error| Errno::from_io_error(&e).unwrap_or(Errno::IO);
     let stat = rustix::fs::fstat(file)?;
     if stat.st_mode & 0o777 != mode.as_raw_mode() {
@@ -91,7 +101,7 @@ fn write(mut file: &File, record: &Record, mode: Mode) -> Result<Inode, Errno> {
     });
     debug_assert!(content.len() as u64 <= LARGEST_RECORD, "names are bounded");
     file.write_all(&content).map_err(errno)?;
-    if held {
+    if held && purpose == Purpose::Lease {
         file.sync_data().map_err(errno)?;
     }
     Ok(inode)

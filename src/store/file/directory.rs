@@ -294,18 +294,18 @@ fn unusable(path: &Path, errno: Errno) -> StoreError {
     ))
 }
 
-/// What a number in the directory names.
+/// What a name in the directory stands for.
 pub(super) enum Named {
     /// Nothing, any more.
     Gone,
     /// A regular file of a believable size.
     File {
-        at: Numbered,
+        inode: Inode,
         file: File,
         content: Vec<u8>,
     },
     /// Something that was not made by a writer of records.
-    Stray(Numbered),
+    Stray(Inode),
 }
 
 impl Directory {
@@ -389,7 +389,11 @@ impl Directory {
 
     /// Which file a number links to, if any.
     pub(super) fn inode_of(&self, number: u64) -> Result<Option<Inode>, StoreError> {
-        match rustix::fs::statat(&self.fd, name_of(number), AtFlags::SYMLINK_NOFOLLOW) {
+        self.inode_at(&name_of(number))
+    }
+
+    fn inode_at(&self, name: &str) -> Result<Option<Inode>, StoreError> {
+        match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(Inode::from(&stat))),
             Err(Errno::NOENT) => Ok(None),
             Err(e) => Err(error(&self.path, e)),
@@ -399,25 +403,30 @@ impl Directory {
     /// Opens what a number names. What cannot be read is an error, "nobody
     /// knows"; what is no record at all is a [`Named::Stray`].
     pub(super) fn load(&self, number: u64) -> Result<Named, StoreError> {
-        let name = name_of(number);
-        let failed = |e: io::Error| error(&self.path.join(&name), e);
+        self.load_at(&name_of(number))
+    }
+
+    /// As [`load`](Self::load), by the name of a claim.
+    pub(super) fn load_claim(&self, claim: &str) -> Result<Named, StoreError> {
+        self.load_at(&claim_path(claim))
+    }
+
+    fn load_at(&self, name: &str) -> Result<Named, StoreError> {
+        let failed = |e: io::Error| error(&self.path.join(name), e);
         // Neither follows a link nor waits for the other end of a FIFO.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = match rustix::fs::openat(&self.fd, &name, flags, Mode::empty()) {
+        let file = match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
             Ok(fd) => File::from(fd),
             Err(Errno::NOENT) => return Ok(Named::Gone),
             Err(Errno::LOOP | Errno::NXIO | Errno::NODEV) => {
-                return Ok(match self.inode_of(number)? {
-                    Some(file) => Named::Stray(self.numbered(number, file)),
-                    None => Named::Gone,
-                });
+                return Ok(self.inode_at(name)?.map_or(Named::Gone, Named::Stray));
             }
             Err(e) => return Err(failed(e.into())),
         };
         let stat = rustix::fs::fstat(&file).map_err(|e| failed(e.into()))?;
-        let at = self.numbered(number, Inode::from(&stat));
+        let inode = Inode::from(&stat);
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Ok(Named::Stray(at));
+            return Ok(Named::Stray(inode));
         }
         let mut content = Vec::new();
         (&file)
@@ -425,9 +434,13 @@ impl Directory {
             .read_to_end(&mut content)
             .map_err(failed)?;
         if content.len() as u64 > LARGEST_RECORD {
-            return Ok(Named::Stray(at));
+            return Ok(Named::Stray(inode));
         }
-        Ok(Named::File { at, file, content })
+        Ok(Named::File {
+            inode,
+            file,
+            content,
+        })
     }
 
     /// Gives the file `claim` a number, if no other has it.

@@ -3,17 +3,17 @@
 //! Everything here runs on the store's own thread. Any other process may do
 //! anything between two lines, and may freeze for hours between two of its own.
 
-use std::io;
 use std::sync::{Arc, Weak};
 
-use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::claim::{Claim, Written};
-use super::directory::{Directory, Named, Place};
-use super::{Numbered, error, refuse, unique};
+use super::claim::{Claim, Purpose, Written};
+use super::directory::{Directory, Inode, Named, Place};
+use super::lock::{is_locked, locked_by_its_writer};
+use super::work::{self, Found};
+use super::{Numbered, collector, error, refuse, unique};
 use crate::lease::{DecodeError, Record, boot_id, decode};
-use crate::store::{Content, Observed, Revision, StoreError, Swap, Witness};
+use crate::store::{Content, Life, Observed, Revision, StoreError, Swap, Witness};
 
 /// How many revisions below the current one are kept: they tell what term an
 /// unreadable record may have hidden, and make room on a full disk.
@@ -38,6 +38,9 @@ pub(super) struct Register {
     chores: Chores,
     /// Names of claims this session made and has not removed.
     made: Vec<String>,
+    /// Names of the files by which its work is found. Their locks are other
+    /// processes' to keep.
+    works: Vec<String>,
     serial: u64,
 }
 
@@ -45,7 +48,7 @@ pub(super) struct Register {
 struct Claimed {
     name: String,
     record: Record,
-    inode: super::Inode,
+    inode: Inode,
 }
 
 /// What can wait until the caller has its answer.
@@ -53,12 +56,14 @@ struct Claimed {
 struct Chores {
     old: Vec<u64>,
     collect: bool,
+    /// This session's work should have.
+    ended: bool,
 }
 
 /// What is linked under the next number.
 struct Source {
     name: String,
-    inode: super::Inode,
+    inode: Inode,
     kind: Kind,
 }
 
@@ -77,6 +82,7 @@ impl Register {
             leading: None,
             chores: Chores::default(),
             made: Vec::new(),
+            works: Vec::new(),
             serial: 0,
         }
     }
@@ -93,6 +99,7 @@ impl Register {
             // What was made in the old one is of no use in another.
             self.staged = None;
             self.made.clear();
+            self.works.clear();
         }
         Ok(self.directory.as_ref())
     }
@@ -177,6 +184,7 @@ impl Register {
             Kind::Renewal(file) => Ok(Some(Witness::new(file))),
             Kind::Vacancy => {
                 self.leading = None;
+                self.chores.ended = true;
                 Ok(None)
             }
             Kind::Acquisition => {
@@ -214,7 +222,7 @@ impl Register {
             });
         }
         if next.holder().is_none() {
-            let vacant = self.stage(next)?;
+            let vacant = self.stage(next, Purpose::Lease)?;
             return Ok(Source {
                 name: vacant.name,
                 inode: vacant.inode,
@@ -239,12 +247,73 @@ impl Register {
         }
         if self.staged.as_ref().is_none_or(|c| c.record != *next) {
             self.staged = None;
-            self.staged = Some(self.stage(next)?);
+            self.staged = Some(self.stage(next, Purpose::Lease)?);
         }
         Ok(())
     }
 
-    fn stage(&mut self, record: &Record) -> Result<Claim, StoreError> {
+    /// Announces work, and finds that of earlier terms.
+    ///
+    /// The order is what makes it safe: whoever looks for others can be found
+    /// by then. So of two that begin at once, one of which has slept through
+    /// the end of its leadership, at least one finds the other: the later term
+    /// waits for the earlier, and the earlier is refused.
+    pub(super) fn begin_work(
+        &mut self,
+        leadership: &Record,
+    ) -> Result<(Witness, Vec<Found>), StoreError> {
+        for _ in 0..ATTEMPTS {
+            self.directory()?;
+            let mine = self.stage(leadership, Purpose::Work)?;
+            let Some(directory) = &self.directory else {
+                break;
+            };
+            let names = directory
+                .claims()
+                .map_err(|e| error(self.place.path(), e))?;
+            // Or else it was collected between its making and its lock, and
+            // nobody would find it.
+            if names.contains(&mine.name) {
+                let found = work::earlier(directory, &names, &mine.record)?;
+                return Ok((Witness::new(mine.file), found));
+            }
+        }
+        Err(refuse(self.place.path(), "somebody removes what is in it"))
+    }
+
+    /// One look at whether the holder of what was seen is alive.
+    pub(super) fn life(&mut self, seen: Numbered) -> Result<Life, StoreError> {
+        let Some(directory) = self.directory()? else {
+            return Ok(Life::Unknown);
+        };
+        let Named::File {
+            inode,
+            file,
+            content,
+        } = directory.load(seen.number)?
+        else {
+            return Ok(Life::Unknown);
+        };
+        let path = directory.path_of(seen.number);
+        let failed = |e| error(&path, e);
+        if directory.numbered(seen.number, inode) != seen
+            || locked_by_its_writer(&file, inode, &content, boot_id().as_deref())
+                .map_err(failed)?
+                .is_none()
+        {
+            return Ok(Life::Unknown);
+        }
+        Ok(if is_locked(&file).map_err(failed)? {
+            Life::Alive
+        } else if number_of(directory, inode)?.is_some() {
+            Life::Dead
+        } else {
+            // It has let go of this one, perhaps for another.
+            Life::Unknown
+        })
+    }
+
+    fn stage(&mut self, record: &Record, purpose: Purpose) -> Result<Claim, StoreError> {
         let mode = self.place.file_mode();
         let failed = |place: &Place, e| error(&place.path().join("claims"), e);
         for _ in 0..ATTEMPTS {
@@ -252,10 +321,14 @@ impl Register {
                 return Err(refuse(self.place.path(), "was removed meanwhile"));
             };
             self.serial += 1;
-            let name = format!("{:x}-{}", unique(), self.serial);
-            match Claim::stage(directory, name, record.clone(), mode) {
+            let (prefix, names) = match purpose {
+                Purpose::Lease => ("", &mut self.made),
+                Purpose::Work => (work::PREFIX, &mut self.works),
+            };
+            let name = format!("{prefix}{:x}-{}", unique(), self.serial);
+            match Claim::stage(directory, name, record.clone(), mode, purpose) {
                 Ok(claim) => {
-                    self.made.push(claim.name.clone());
+                    names.push(claim.name.clone());
                     return Ok(claim);
                 }
                 // Somebody removed the folder: it is ours to make.
@@ -273,7 +346,11 @@ impl Register {
 
     /// Clean-up, once the caller has its answer.
     pub(super) fn tidy(&mut self) {
-        let Chores { old, collect } = std::mem::take(&mut self.chores);
+        let Chores {
+            old,
+            collect,
+            ended,
+        } = std::mem::take(&mut self.chores);
         let Some(directory) = &self.directory else {
             return;
         };
@@ -294,44 +371,12 @@ impl Register {
             used
         });
         if collect {
-            let _ = self.collect(directory);
+            collector::collect(directory, &self.made);
         }
-    }
-
-    /// Removes the claims of sessions that ended without tidying up.
-    ///
-    /// A mistake here costs their owner a new claim and nothing else.
-    fn collect(&self, directory: &Directory) -> io::Result<()> {
-        let here = boot_id();
-        for name in directory.claims()? {
-            if self.made.contains(&name) {
-                continue;
-            }
-            let Ok(mut file) = directory.open_claim(&name, OFlags::RDONLY, Mode::empty()) else {
-                continue;
-            };
-            if fs2::FileExt::try_lock_shared(&file).is_err() {
-                continue;
-            }
-            let mut content = Vec::new();
-            io::Read::read_to_end(
-                &mut io::Read::take(&mut file, super::directory::LARGEST_RECORD),
-                &mut content,
-            )?;
-            let abandoned = match decode::<Written>(&content) {
-                // Locks of another machine cannot be seen from here.
-                Ok(written) => match written.record.holder() {
-                    Some(holder) => here.is_some() && holder.boot_id == here,
-                    None => true,
-                },
-                Err(DecodeError::Garbled) => true,
-                Err(DecodeError::Newer(_)) => false,
-            };
-            if abandoned {
-                directory.unlink_claim(&name);
-            }
+        if ended {
+            self.works
+                .retain(|name| !collector::remove_if_abandoned(directory, name));
         }
-        Ok(())
     }
 }
 
@@ -340,6 +385,7 @@ impl Drop for Register {
     fn drop(&mut self) {
         self.staged = None;
         self.leading = None;
+        self.chores.ended = true;
         self.tidy();
     }
 }
@@ -357,6 +403,14 @@ fn is_at(directory: &Directory, expected: Option<Numbered>) -> Result<bool, Stor
 fn names(directory: &Directory, at: Numbered) -> Result<bool, StoreError> {
     let named = directory.inode_of(at.number)?;
     Ok(named.map(|file| directory.numbered(at.number, file)) == Some(at))
+}
+
+/// The number by which a file is the current record, if it is.
+pub(super) fn number_of(directory: &Directory, file: Inode) -> Result<Option<u64>, StoreError> {
+    let Some(&top) = directory.numbers()?.last() else {
+        return Ok(None);
+    };
+    Ok((directory.inode_of(top)? == Some(file)).then_some(top))
 }
 
 fn link_making_room(directory: &Directory, claim: &str, number: u64) -> Result<(), Errno> {
@@ -403,14 +457,14 @@ pub(super) fn read_in(directory: &Directory) -> Result<Option<Observed>, StoreEr
         let Some(&top) = numbers.last() else {
             return Ok(None);
         };
-        let (at, content) = match directory.load(top)? {
+        let (inode, content) = match directory.load(top)? {
             // It was cleaned up since: there is a higher one now.
             Named::Gone => continue,
-            Named::Stray(at) => (at, None),
-            Named::File { at, content, .. } => {
+            Named::Stray(inode) => (inode, None),
+            Named::File { inode, content, .. } => {
                 let path = directory.path_of(top);
                 (
-                    at,
+                    inode,
                     record_in(&content).map_err(|e| refuse(&path, &e.to_string()))?,
                 )
             }
@@ -420,7 +474,7 @@ pub(super) fn read_in(directory: &Directory) -> Result<Option<Observed>, StoreEr
             None => hidden_by(directory, &numbers)?,
         };
         return Ok(Some(Observed {
-            revision: at.into(),
+            revision: directory.numbered(top, inode).into(),
             content,
         }));
     }

@@ -4,17 +4,15 @@
 //! record is: it costs no CPU, but can neither be cancelled nor borrowed from
 //! a pool that others need. It ends when the holder closes its claim or dies.
 
-use std::fs::File;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-use super::claim::Written;
 use super::directory::{Inode, Named, Place};
-use super::register::read_in;
+use super::lock::{lock_shared, locked_by_its_writer};
+use super::register::{number_of, read_in};
 use super::{Numbered, STACK};
-use crate::lease::{Record, decode};
 use crate::store::{Answer, Content, Observed, Revision, Wake};
 
 #[derive(Debug)]
@@ -107,13 +105,18 @@ fn wait(place: &Place, boot_id: Option<&str>, seen: Numbered) -> io::Result<Verd
         return changed;
     };
     let named = directory.load(seen.number).map_err(io::Error::other)?;
-    let Named::File { at, file, content } = named else {
+    let Named::File {
+        inode,
+        file,
+        content,
+    } = named
+    else {
         return changed;
     };
-    if at != seen {
+    if directory.numbered(seen.number, inode) != seen {
         return changed;
     }
-    let Some(record) = locked_by_its_writer(&file, at.file, &content, boot_id)? else {
+    let Some(record) = locked_by_its_writer(&file, inode, &content, boot_id)? else {
         return Ok(Verdict::Meaningless);
     };
     lock_shared(&file)?;
@@ -123,63 +126,13 @@ fn wait(place: &Place, boot_id: Option<&str>, seen: Numbered) -> io::Result<Verd
     if !directory.is_still_there().map_err(io::Error::other)? {
         return changed;
     }
-    let Some(&top) = directory.numbers().map_err(io::Error::other)?.last() else {
-        return changed;
-    };
-    if directory.inode_of(top).map_err(io::Error::other)? != Some(at.file) {
+    let Some(number) = number_of(&directory, inode).map_err(io::Error::other)? else {
         let current = read_in(&directory).map_err(io::Error::other)?;
         return Ok(Verdict::Wake(Wake::Changed(current)));
-    }
-    let revision = Numbered { number: top, ..at };
+    };
+    let revision = Numbered { number, ..seen };
     Ok(Verdict::Wake(Wake::HolderDied(Observed {
         revision: revision.into(),
         content: Content::Record(record),
     })))
-}
-
-/// The record, if its lock is one that this machine's kernel keeps for the
-/// very process that wrote it.
-fn locked_by_its_writer(
-    file: &File,
-    at: Inode,
-    content: &[u8],
-    boot_id: Option<&str>,
-) -> io::Result<Option<Record>> {
-    let Ok(written) = decode::<Written>(content) else {
-        return Ok(None);
-    };
-    // A vacant record is locked by nobody.
-    let Some(holder) = written.record.holder() else {
-        return Ok(None);
-    };
-    let same_boot = boot_id.is_some() && holder.boot_id.as_deref() == boot_id;
-    let meaningful = same_boot && written.inode() == at && is_local(file)?;
-    Ok(meaningful.then_some(written.record))
-}
-
-/// Whether the filesystem is known to keep its locks on this machine alone.
-/// Machines that were cloned while running share a boot id.
-fn is_local(file: &File) -> io::Result<bool> {
-    const LOCAL: [i64; 8] = [
-        0xef53,      // ext2, ext3, ext4
-        0x5846_5342, // XFS
-        0x9123_683e, // Btrfs
-        0x0102_1994, // tmpfs
-        0xf2f5_2010, // F2FS
-        0x2fc1_2fc1, // ZFS
-        0xca45_1a4e, // bcachefs
-        0x8584_58f6, // ramfs
-    ];
-    let kind = rustix::fs::fstatfs(file)?.f_type as i64 & 0xffff_ffff;
-    Ok(LOCAL.contains(&kind))
-}
-
-/// fs2 does not retry what a signal interrupted.
-fn lock_shared(file: &File) -> io::Result<()> {
-    loop {
-        match fs2::FileExt::lock_shared(file) {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            done => return done,
-        }
-    }
 }
