@@ -12,10 +12,11 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::ops::Add;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 
+use rustix::io::Errno;
 use rustix::time::{
     ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec,
 };
@@ -99,46 +100,104 @@ impl Clock for SystemClock {
     }
 
     fn timer(&self) -> io::Result<Box<dyn Timer>> {
-        let fd = rustix::time::timerfd_create(
-            TimerfdClockId::Boottime,
-            TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK,
-        )?;
         // Deprecated for descriptors that somebody else may close; an OwnedFd is
         // nobody else's, and the replacement is `unsafe`, which is forbidden here.
         #[allow(deprecated)]
-        let fd = AsyncFd::with_interest(fd, Interest::READABLE)?;
-        Ok(Box::new(BootTimer { fd }))
+        let alarm = AsyncFd::with_interest(Alarm::new()?, Interest::READABLE)?;
+        Ok(Box::new(BootTimer { alarm }))
     }
 }
 
 struct BootTimer {
-    fd: AsyncFd<OwnedFd>,
+    alarm: AsyncFd<Alarm>,
 }
 
 impl Timer for BootTimer {
     fn wait_until(&mut self, at: BootTime) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
-            // Zero would disarm the timer, and seconds are signed.
-            let nanos = at.0.clamp(1, i64::MAX as u64);
-            let at = Timespec {
-                tv_sec: (nanos / 1_000_000_000) as i64,
-                tv_nsec: (nanos % 1_000_000_000) as _,
-            };
-            let once = Itimerspec {
-                it_interval: Timespec::default(),
-                it_value: at,
-            };
-            let armed =
-                rustix::time::timerfd_settime(&self.fd, TimerfdTimerFlags::ABSTIME, &once).is_ok();
-            debug_assert!(armed, "the time is in range and the descriptor is a timer");
-            // Arming forgets an earlier expiry, so what is read here is this one's.
+            let set = self.alarm.get_ref().set(at);
+            debug_assert!(set.is_ok(), "the descriptor is a timer");
+            // Setting forgets an earlier expiry, so what is seen here is this one's.
             let _ = self
-                .fd
-                .async_io(Interest::READABLE, |fd| {
-                    Ok(rustix::io::read(fd, &mut [0; 8])?)
+                .alarm
+                .async_io(Interest::READABLE, |alarm| match alarm.has_rung()? {
+                    true => Ok(()),
+                    false => Err(io::ErrorKind::WouldBlock.into()),
                 })
                 .await;
         })
+    }
+}
+
+/// A timer on the boot-time clock, as a descriptor that is readable once it has
+/// rung ([`timerfd_create(2)`]). It may be shared with other processes: whoever
+/// sets it, it rings for all, also while the one who set it is frozen.
+///
+/// [`timerfd_create(2)`]: https://man7.org/linux/man-pages/man2/timerfd_create.2.html
+#[derive(Debug)]
+pub struct Alarm(OwnedFd);
+
+impl Alarm {
+    /// An alarm that is not set.
+    ///
+    /// # Errors
+    /// What `timerfd_create(2)` said: no descriptor left.
+    pub fn new() -> io::Result<Self> {
+        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+        Ok(Self(rustix::time::timerfd_create(
+            TimerfdClockId::Boottime,
+            flags,
+        )?))
+    }
+
+    /// Sets it to ring at `at`, at once if that has passed; an earlier setting,
+    /// and that it has rung, are forgotten.
+    ///
+    /// # Errors
+    /// The descriptor it was made [from](Self::from) is not a timer.
+    pub fn set(&self, at: BootTime) -> io::Result<()> {
+        // Zero would disarm the timer, and seconds are signed.
+        let nanos = at.0.clamp(1, i64::MAX as u64);
+        let once = Itimerspec {
+            it_interval: Timespec::default(),
+            it_value: Timespec {
+                tv_sec: (nanos / 1_000_000_000) as i64,
+                tv_nsec: (nanos % 1_000_000_000) as _,
+            },
+        };
+        rustix::time::timerfd_settime(&self.0, TimerfdTimerFlags::ABSTIME, &once)?;
+        Ok(())
+    }
+
+    /// Whether it has rung since it was set last. Says so once.
+    ///
+    /// # Errors
+    /// The descriptor it was made [from](Self::from) is not a timer.
+    pub fn has_rung(&self) -> io::Result<bool> {
+        match rustix::io::read(&self.0, &mut [0; 8]) {
+            Ok(_) => Ok(true),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(false),
+            Err(e) => Err(e.into()),
+        }
+    }
+}
+
+/// An alarm that another process made.
+impl From<OwnedFd> for Alarm {
+    fn from(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+}
+
+impl AsFd for Alarm {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsRawFd for Alarm {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
     }
 }
 
@@ -190,6 +249,21 @@ pub(crate) mod tests {
         assert!(waited < Duration::from_secs(60), "{waited:?}");
         // A moment that has passed is not waited for.
         timer.wait_until(start).await;
+    }
+
+    #[test]
+    fn an_alarm_rings_once_for_each_time_it_is_set() {
+        let alarm = Alarm::new().unwrap();
+        assert!(!alarm.has_rung().unwrap());
+        alarm.set(now()).unwrap();
+        std::thread::sleep(Duration::from_millis(5));
+        assert!(alarm.has_rung().unwrap());
+        assert!(!alarm.has_rung().unwrap());
+        // Set again, it forgets that it has rung.
+        alarm.set(now()).unwrap();
+        std::thread::sleep(Duration::from_millis(5));
+        alarm.set(now() + Duration::from_secs(600)).unwrap();
+        assert!(!alarm.has_rung().unwrap());
     }
 
     #[test]

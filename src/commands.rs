@@ -1,3 +1,42 @@
-//! The subcommands, one file each.
+//! The commands, one file each.
 
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use leader_demo::FileStore;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::cli::Election;
+
+pub(crate) mod check;
 pub(crate) mod demo;
+mod events;
+pub(crate) mod run;
+
+/// How long a stop waits for the store, and then for the terminal.
+const PATIENCE: Duration = Duration::from_millis(700);
+
+/// A signal that follows so soon is the same one: timeout(1) and make(1) pass
+/// on to their child what its whole process group has been sent already.
+const ECHO: Duration = Duration::from_millis(100);
+
+/// One thread: the main one, which a command's guard must be started from.
+fn runtime() -> Result<Runtime> {
+    let mut one_thread = Builder::new_current_thread();
+    one_thread
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
+}
+
+fn open_store(election: &Election) -> Result<FileStore> {
+    let Election {
+        lock_name, place, ..
+    } = election;
+    let open = if place.shared {
+        FileStore::open_shared(&place.dir, lock_name)
+    } else {
+        FileStore::open(&place.dir, lock_name)
+    };
+    open.context("--lock-dir")
+}

@@ -6,14 +6,20 @@ mod cli;
 mod commands;
 mod logging;
 
+use cli::Command;
+
 fn main() -> ExitCode {
-    let demo = cli::parse(std::env::args_os());
-    logging::init(demo.log_format, &demo.log_level);
-    match commands::demo::run(demo) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
+    if let Some(ended) = commands::run::assist() {
+        return ended;
     }
+    let (done, failed) = match cli::parse(std::env::args_os()) {
+        Command::Demo(demo) => (commands::demo::run(demo).map(|()| 0), 1),
+        Command::Check(check) => (commands::check::run(&check), 1),
+        // What the command may say itself stays its own.
+        Command::Run(run) => (commands::run::run(run), 125),
+    };
+    ExitCode::from(done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        failed
+    }))
 }

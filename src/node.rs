@@ -107,6 +107,16 @@ impl NodeBuilder {
         self
     }
 
+    /// All three durations, checked before.
+    pub fn timing(self, timing: Timing) -> Self {
+        Self {
+            lease_duration: timing.lease_duration(),
+            renew_deadline: Some(timing.renew_deadline()),
+            retry_period: Some(timing.retry_period()),
+            ..self
+        }
+    }
+
     /// Starts the node, as a task of the current tokio runtime. Do not block
     /// that runtime: a renewal that comes too late costs the leadership.
     ///

@@ -1,38 +1,26 @@
 //! The demo: an election, and beside it a printer of heartbeats.
 
 use std::sync::mpsc;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use leader_demo::{Change, Changes, FileStore, Node, Notice, clock};
 use tokio::sync::watch;
 
+use super::{ECHO, PATIENCE};
 use crate::cli::Demo;
+use crate::logging;
 
 mod printer;
 
 use printer::{Printer, Say};
 
-/// How long a stop waits for the store, and then for the terminal.
-const PATIENCE: Duration = Duration::from_millis(700);
-
-/// A signal that follows so soon is the same one: timeout(1) and make(1) pass
-/// on to their child what its whole process group has been sent already.
-const ECHO: Duration = Duration::from_millis(100);
-
 pub(crate) fn run(demo: Demo) -> Result<()> {
-    let store = if demo.shared_dir {
-        FileStore::open_shared(&demo.lock_dir, &demo.lock_name)
-    } else {
-        FileStore::open(&demo.lock_dir, &demo.lock_name)
-    }
-    .context("--lock-dir")?;
+    let lines = logging::init(demo.log_format, &demo.log_level)?;
+    let store = super::open_store(&demo.election)?;
     let shutdown = shutdown_signal()?;
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?
-        .block_on(elect(demo, store, shutdown))
+    let ended = super::runtime()?.block_on(elect(demo, store, shutdown));
+    lines.flush();
+    ended
 }
 
 /// Turns true at the first SIGINT, SIGTERM or SIGHUP; the second ends the process.
@@ -52,9 +40,7 @@ fn shutdown_signal() -> Result<watch::Receiver<bool>> {
 
 async fn elect(demo: Demo, store: FileStore, shutdown: watch::Receiver<bool>) -> Result<()> {
     let node = Node::builder(demo.node_id.as_str())
-        .lease_duration(demo.timing.lease_duration())
-        .renew_deadline(demo.timing.renew_deadline())
-        .retry_period(demo.timing.retry_period())
+        .timing(demo.election.timing)
         .start(store)?;
     let (say, inbox) = mpsc::channel();
     let mut printed = Printer::new(&node, &demo).spawn(inbox)?;

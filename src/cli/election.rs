@@ -1,0 +1,123 @@
+//! The flags that every node has: which election, where, and how fast.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::BoolishValueParser;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args};
+use leader_demo::{LockName, Timing};
+
+use super::{refuse, values};
+
+/// An election to take part in.
+#[derive(Debug)]
+pub(crate) struct Election {
+    pub(crate) lock_name: LockName,
+    pub(crate) place: Place,
+    pub(crate) timing: Timing,
+}
+
+/// Where a lease is kept, and for whom.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) dir: PathBuf,
+    pub(crate) shared: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ElectionFlags {
+    #[command(flatten)]
+    lease: LeaseFlags,
+
+    /// How long a leader's silence must last before others may take over
+    #[arg(
+        long, env = "LEADER_DEMO_LEASE_DURATION", value_name = "DURATION", default_value = "10s",
+        value_parser = values::duration, allow_hyphen_values = true
+    )]
+    lease_duration: Duration,
+
+    /// How often a leader renews and the others look [default: 0.2 of the lease duration, 2s]
+    #[arg(
+        long, env = "LEADER_DEMO_RETRY_PERIOD", value_name = "DURATION",
+        value_parser = values::duration, allow_hyphen_values = true
+    )]
+    retry_period: Option<Duration>,
+
+    /// How long a leader that cannot renew goes on [default: 0.6 of the lease duration, 6s]
+    #[arg(
+        long, env = "LEADER_DEMO_RENEW_DEADLINE", value_name = "DURATION",
+        value_parser = values::duration, allow_hyphen_values = true
+    )]
+    renew_deadline: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LeaseFlags {
+    /// Name of the election; nodes with the same one compete
+    #[arg(
+        long,
+        env = "LEADER_DEMO_LOCK_NAME",
+        value_name = "NAME",
+        default_value = "leader-election-demo"
+    )]
+    lock_name: LockName,
+
+    /// Where the lease is kept; created when missing [default: /tmp]
+    #[arg(long, env = "LEADER_DEMO_LOCK_DIR", value_name = "DIR")]
+    lock_dir: Option<PathBuf>,
+
+    /// Where the lease is kept, as a URL: file:DIR is the same as --lock-dir DIR
+    #[arg(long, env = "LEADER_DEMO_STORE", value_name = "URL", value_parser = values::store)]
+    store: Option<PathBuf>,
+
+    /// The lock directory is meant for several users (group, setgid)
+    #[arg(
+        long, env = "LEADER_DEMO_SHARED_DIR", value_name = "BOOL",
+        action = clap::ArgAction::Set, value_parser = BoolishValueParser::new(),
+        num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true"
+    )]
+    shared_dir: bool,
+}
+
+impl ElectionFlags {
+    pub(super) fn resolve(self, matches: &ArgMatches) -> Result<Election, clap::Error> {
+        let timing = Timing::new(self.lease_duration, self.renew_deadline, self.retry_period)
+            .map_err(|e| refuse(ErrorKind::ValueValidation, e))?;
+        let (lock_name, place) = self.lease.resolve(matches)?;
+        Ok(Election {
+            lock_name,
+            place,
+            timing,
+        })
+    }
+}
+
+impl LeaseFlags {
+    pub(super) fn resolve(self, matches: &ArgMatches) -> Result<(LockName, Place), clap::Error> {
+        let typed = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
+        let dir = match (self.lock_dir, self.store) {
+            // What is typed counts, whatever the environment says: under `run`
+            // there is a store in it.
+            (Some(dir), Some(_)) if typed("lock_dir") && !typed("store") => dir,
+            (Some(_), Some(store)) if typed("store") && !typed("lock_dir") => store,
+            (Some(dir), Some(store)) => {
+                let message = format!(
+                    "--lock-dir {} and --store file:{} both say where the lease is kept: give one",
+                    dir.display(),
+                    store.display()
+                );
+                return Err(refuse(ErrorKind::ArgumentConflict, message));
+            }
+            (Some(dir), None) | (None, Some(dir)) => dir,
+            (None, None) => "/tmp".into(),
+        };
+        if dir.as_os_str().is_empty() {
+            let message = "--lock-dir '' is empty: name a directory, for example /tmp";
+            return Err(refuse(ErrorKind::ValueValidation, message));
+        }
+        let shared = self.shared_dir;
+        Ok((self.lock_name, Place { dir, shared }))
+    }
+}

@@ -1,0 +1,81 @@
+//! What stands behind a flag: parsed here, refused in words that help.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use leader_demo::{Term, Timing};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+
+/// A duration that is some time.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let duration = duration_or_none(text)?;
+    if duration.is_zero() {
+        return Err("too short: it must be longer than that, for example 10s".into());
+    }
+    Ok(duration)
+}
+
+/// A duration that may be no time at all.
+pub(super) fn duration_or_none(text: &str) -> Result<Duration, String> {
+    let too_long = || "too long: use at most 24h".to_owned();
+    let duration = humantime::parse_duration(text).map_err(|e| match e {
+        humantime::DurationError::NumberOverflow => too_long(),
+        _ => "not a duration: write a number and a unit, like 500ms, 10s or 1m30s".into(),
+    })?;
+    if duration > Timing::LONGEST {
+        return Err(too_long());
+    }
+    Ok(duration)
+}
+
+pub(super) fn store(url: &str) -> Result<PathBuf, String> {
+    match url.split_once(':') {
+        Some(("file", dir)) if !dir.is_empty() => Ok(dir.into()),
+        Some(("file", _)) => {
+            Err("names no directory: write file:DIR, for example file:/tmp".into())
+        }
+        Some((scheme, _)) => Err(format!("unknown scheme {scheme:?}: use file:DIR")),
+        None => Err("not a store URL: use file:DIR, for example file:/tmp".into()),
+    }
+}
+
+pub(super) fn level(text: &str) -> Result<Targets, String> {
+    // An empty RUST_LOG is one that is not set; a word that is no level would
+    // be taken for a target.
+    let text = if text.is_empty() { "info" } else { text };
+    let known = |part: &str| part.contains('=') || part.parse::<LevelFilter>().is_ok();
+    let levels = text.parse().ok().filter(|_| text.split(',').all(known));
+    levels.ok_or_else(|| {
+        "not a level: use off, error, warn, info, debug, trace, or target=level,..".to_owned()
+    })
+}
+
+pub(super) fn term(text: &str) -> Result<Term, String> {
+    let number = text.parse().ok().and_then(Term::new);
+    number.ok_or_else(|| "not a term: use the number in LEADER_DEMO_TERM, like 7".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        let ms = Duration::from_millis;
+        for (text, expected) in [
+            ("500ms", Some(ms(500))),
+            ("10s", Some(ms(10_000))),
+            ("1m30s", Some(ms(90_000))),
+            ("1.5s", Some(ms(1500))),
+            ("0s", None),
+            ("-5s", None),
+            ("10", None),
+            ("", None),
+            ("ten", None),
+            ("1000000000000000000000s", None),
+            ("25h", None),
+        ] {
+            assert_eq!(duration(text).ok(), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! `check`: is a term still the current one?
+
+use anyhow::{Context, Result};
+use leader_demo::FileStore;
+use leader_demo::store::{Content, LeaseStore, Life};
+
+use crate::cli::Check;
+
+/// 0 if it is, 1 if it is not.
+pub(crate) fn run(check: &Check) -> Result<u8> {
+    let Check {
+        lock_name,
+        place,
+        term,
+    } = check;
+    let store = if place.shared {
+        FileStore::existing_shared(&place.dir, lock_name)
+    } else {
+        FileStore::existing(&place.dir, lock_name)
+    };
+    let store = store.context("--lock-dir")?;
+    let current = super::runtime()?.block_on(async {
+        let seen = store.read().await?;
+        let held = match &seen {
+            Some(seen) => matches!(&seen.content, Content::Record(record)
+                if record.holder().is_some() && record.term == *term),
+            None => false,
+        };
+        anyhow::Ok(match seen {
+            Some(seen) if held => store.life(seen.revision).await? != Life::Dead,
+            _ => false,
+        })
+    })?;
+    Ok(u8::from(!current))
+}

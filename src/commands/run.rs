@@ -1,0 +1,476 @@
+//! `run -- COMMAND`: a command that runs while this node leads, and never longer.
+//!
+//! Three processes: this one, the *wrapper*, takes part in the election; the
+//! *guard* below it stops the command when the lease ends, whatever has become
+//! of the wrapper; the *starter* below that becomes the command.
+//!
+//! | file | |
+//! |---|---|
+//! | `run/guarded.rs` | the wrapper's side of guard and command |
+//! | `run/guard.rs` | the guard |
+//! | `run/starter.rs` | the process that becomes the command |
+//! | `run/wire.rs` | what they say to each other |
+//! | `run/tree.rs` | a command and all that it started: found, signalled |
+//! | `run/signals.rs`, `run/terminal.rs` | what the wrapper is sent, and the terminal it shares |
+//! | `run/voice.rs` | what is told of all this |
+
+use std::ffi::{OsStr, OsString};
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use leader_demo::clock::{self, BootTime};
+use leader_demo::store::{Content, LeaseStore, Life, Observed, Work};
+use leader_demo::{FileStore, Leadership, Node, NodeId};
+use rustix::process::{Pid, Signal, WaitOptions};
+use tokio::time::{sleep, timeout};
+
+use super::{ECHO, PATIENCE};
+use crate::cli::{Patience, Run};
+use crate::logging;
+
+mod guard;
+mod guarded;
+mod helper;
+mod signals;
+mod starter;
+mod terminal;
+mod tree;
+mod voice;
+mod wire;
+
+use guard::Charge;
+use guarded::Guarded;
+use signals::{Blocked, Signals};
+use terminal::Terminal;
+use voice::{Tell, Voice};
+use wire::Report;
+
+/// The exit codes that are not the command's. 125 to 127 are the shell's too.
+mod exit {
+    pub(super) const LOST: u8 = 123;
+    pub(super) const NOT_ELECTED: u8 = 124;
+}
+
+/// Does a helper's work, if this process was started to be one.
+pub(crate) fn assist() -> Option<ExitCode> {
+    helper::assist()
+}
+
+/// Runs the command; what this returns is the exit code.
+pub(crate) fn run(run: Run) -> Result<u8> {
+    // Before any thread is started, so that none of them takes a signal.
+    let blocked = signals::block()?;
+    let lines = logging::init(run.log_format, &run.log_level)?;
+    let store = Arc::new(super::open_store(&run.election)?);
+    let ended = super::runtime()?.block_on(async {
+        let mut wrapper = Wrapper::new(run, store, &blocked)?;
+        let ended = wrapper.work().await;
+        wrapper.leave().await;
+        ended
+    });
+    lines.flush();
+    ended
+}
+
+struct Wrapper {
+    run: Run,
+    blocked: u64,
+    store: Arc<FileStore>,
+    node: Node,
+    signals: Signals,
+    terminal: Option<Terminal>,
+    /// What was below this process before it started anything.
+    strangers: Vec<Pid>,
+    voice: Voice,
+}
+
+/// Why a round ended without the command having ended by itself.
+enum Done {
+    Exit(u8),
+    /// Campaign again.
+    Again,
+    Failed(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Done {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl Wrapper {
+    fn new(run: Run, store: Arc<FileStore>, blocked: &Blocked) -> Result<Self> {
+        let me = rustix::process::getpid();
+        let strangers = tree::below(me, &[]);
+        // Should the guard be killed, what it guards is below this process.
+        rustix::process::set_child_subreaper(Some(me))?;
+        let id = run.node_id.clone().map_or_else(default_node_id, Ok)?;
+        let node = Node::builder(id.as_str())
+            .timing(run.election.timing)
+            .start(store.clone())?;
+        Ok(Self {
+            voice: Voice::new(&node, &run)?,
+            blocked: blocked.before,
+            signals: Signals::listen(blocked)?,
+            terminal: Terminal::here(),
+            run,
+            store,
+            node,
+            strangers,
+        })
+    }
+
+    async fn work(&mut self) -> Result<u8> {
+        loop {
+            match self.round().await {
+                Err(Done::Again) => {}
+                Ok(code) | Err(Done::Exit(code)) => return Ok(code),
+                Err(Done::Failed(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// Gives back what is held.
+    async fn leave(self) {
+        let _ = timeout(PATIENCE, self.node.stop()).await;
+        self.voice.finish().await;
+    }
+
+    /// From the campaign to the end of the command.
+    async fn round(&mut self) -> Result<u8, Done> {
+        let mut guarded = self.prepare()?;
+        let leadership = self.elected(&mut guarded).await?;
+        let work = self.begin(&leadership, &mut guarded).await?;
+        let ended = self.lead(&leadership, work, &mut guarded).await?;
+        let status = ended.status;
+        if let Some(terminal) = &self.terminal
+            && (ended.stopped || status > 128)
+        {
+            terminal.mend();
+        }
+        if ended.stopped && !ended.asked {
+            let again = !self.run.exit_on_loss;
+            return Err(if again {
+                Done::Again
+            } else {
+                Done::Exit(exit::LOST)
+            });
+        }
+        if status == 0 && !ended.asked {
+            self.hold(&leadership).await?;
+        }
+        if !self.run.keep || ended.asked {
+            let _ = timeout(PATIENCE, leadership.release()).await;
+            return Ok(status);
+        }
+        // Others first: a command that ends at once would be run again at once.
+        let _ = timeout(PATIENCE, leadership.resign()).await;
+        Err(Done::Again)
+    }
+
+    fn prepare(&self) -> Result<Guarded> {
+        let place = &self.run.election.place;
+        let dir = std::path::absolute(&place.dir).context("--lock-dir")?;
+        let mut url = OsString::from("file:");
+        url.push(dir);
+        let env: [(&str, &OsStr); 4] = [
+            (
+                "LEADER_DEMO_NODE_ID",
+                self.node.me().node_id.as_str().as_ref(),
+            ),
+            (
+                "LEADER_DEMO_LOCK_NAME",
+                self.run.election.lock_name.as_str().as_ref(),
+            ),
+            ("LEADER_DEMO_STORE", &url),
+            (
+                "LEADER_DEMO_SHARED_DIR",
+                if place.shared { "true" } else { "false" }.as_ref(),
+            ),
+        ];
+        let charge = Charge {
+            stop_grace: self.run.stop_grace,
+            blocked: self.blocked,
+            group: self.terminal.is_some().then(rustix::process::getpgrp),
+            command: self.run.command.clone(),
+        };
+        Guarded::prepare(charge, &env)
+    }
+
+    async fn elected(&mut self, guarded: &mut Guarded) -> Result<Leadership, Done> {
+        let not_elected = async {
+            match self.run.patience {
+                Patience::Forever => std::future::pending().await,
+                Patience::Limited(limit) => {
+                    sleep(limit).await;
+                    // Not elected because of whom, or of what?
+                    self.store.read().await.context("--wait")?;
+                    Ok(())
+                }
+                Patience::None => another_leads(&self.node, &*self.store).await,
+            }
+        };
+        tokio::select! {
+            biased;
+            sent = self.signals.asked_to_end() => Err(Done::Exit(by_signal(sent?.signal))),
+            error = standby_ended(guarded) => Err(error.into()),
+            leadership = self.node.campaign() => Ok(leadership?),
+            gave_up = not_elected => {
+                gave_up?;
+                Err(Done::Exit(if self.run.skip_ok { 0 } else { exit::NOT_ELECTED }))
+            }
+        }
+    }
+
+    /// Waits until nothing of an earlier leader's command is left on this machine.
+    async fn begin(
+        &mut self,
+        leadership: &Leadership,
+        guarded: &mut Guarded,
+    ) -> Result<Work, Done> {
+        let voice = &self.voice;
+        let period = self.run.election.timing.retry_period();
+        let begin = async {
+            let work = loop {
+                match self.store.begin_work(leadership.record()).await {
+                    Ok(work) => break work,
+                    Err(e) => voice.tell(Tell::NotStarted(e.to_string())),
+                }
+                sleep(period).await;
+            };
+            let settled = async {
+                for remains in &work.before {
+                    voice.tell(Tell::WaitsFor(remains.clone()));
+                    remains.gone().await;
+                }
+            };
+            match self.run.start_anyway_after {
+                Some(patience) => {
+                    if timeout(patience, settled).await.is_err() {
+                        voice.tell(Tell::StartsAnyway);
+                    }
+                }
+                None => settled.await,
+            }
+            work
+        };
+        tokio::select! {
+            biased;
+            sent = self.signals.asked_to_end() => Err(Done::Exit(by_signal(sent?.signal))),
+            error = standby_ended(guarded) => Err(error.into()),
+            () = leadership.lost() => Err(match self.run.exit_on_loss {
+                true => Done::Exit(exit::LOST),
+                false => Done::Again,
+            }),
+            work = begin => Ok(work),
+        }
+    }
+
+    /// From the start of the command until nothing of it is left.
+    async fn lead(
+        &mut self,
+        leadership: &Leadership,
+        work: Work,
+        guarded: &mut Guarded,
+    ) -> Result<Ended, Done> {
+        let Some(mut until) = leadership.renewed(BootTime::default()).await else {
+            return Err(Done::Again);
+        };
+        let witnesses = [leadership.witness(), work.witness.as_ref()];
+        let witnesses: Vec<_> = witnesses
+            .iter()
+            .flatten()
+            .map(|w| w.file().as_fd())
+            .collect();
+        guarded.start(leadership.term(), until, &witnesses)?;
+        self.voice.tell(Tell::CommandStarted(guarded.command()));
+        // What is left of it now says that the command lives, not that this
+        // process does, which may be frozen for days.
+        drop(work);
+
+        // Half of what the timing leaves for clocks that drift.
+        let late = self.run.stop_grace + self.run.election.timing.lease_duration() / 20;
+        let mut ended = Ended::default();
+        let mut sent_before = SentBefore::default();
+        let mut lost_at = None;
+        loop {
+            let overdue = async {
+                match lost_at {
+                    Some(_) => sleep(late).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                report = guarded.next() => match report {
+                    Some(Report::Ready { .. }) => {}
+                    Some(Report::Stopping) => {
+                        ended.stopped = true;
+                        self.voice.tell(Tell::Stopping);
+                    }
+                    Some(Report::Denied { pid }) => self.voice.tell(Tell::Denied(pid)),
+                    Some(Report::Ended { status }) => {
+                        ended.status = status;
+                        ended.asked = sent_before.explains(status);
+                        self.voice.tell(Tell::CommandEnded(status));
+                    }
+                    Some(Report::Gone) => return Ok(ended),
+                    None => {
+                        self.voice.tell(Tell::GuardDied);
+                        self.kill_what_is_left().await;
+                        return Err(anyhow!("the command's guard was killed").into());
+                    }
+                },
+                renewed = leadership.renewed(until), if lost_at.is_none() => match renewed {
+                    Some(later) => {
+                        until = later;
+                        guarded.extend(until)?;
+                    }
+                    None => {
+                        let now = clock::now();
+                        lost_at = Some(now);
+                        guarded.lose(now, until)?;
+                    }
+                },
+                sent = self.signals.next() => {
+                    let sent = sent?;
+                    let again = sent_before.note(sent.signal);
+                    // The terminal's keys have reached the command already.
+                    let reached = sent.by_terminal && self.terminal.is_some();
+                    match sent.signal {
+                        Signal::CHILD => reap(),
+                        Signal::TERM if again => guarded.kill(),
+                        _ if reached => {}
+                        Signal::TERM | Signal::INT | Signal::QUIT => guarded.signal(sent.signal, true),
+                        signal => guarded.signal(signal, false),
+                    }
+                }
+                // The guard itself may be frozen: what is left is left to us.
+                () = overdue => {
+                    let _ = rustix::process::kill_process(guarded.guard(), Signal::KILL);
+                }
+            }
+        }
+    }
+
+    async fn kill_what_is_left(&self) {
+        let me = rustix::process::getpid();
+        let mut pause = Duration::from_millis(1);
+        loop {
+            tree::kill(me, &self.strangers);
+            reap();
+            if tree::below(me, &self.strangers).is_empty() {
+                return;
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(200));
+        }
+    }
+
+    /// Keeps the lease after a successful end, so that no other repeats the job.
+    async fn hold(&mut self, leadership: &Leadership) -> Result<(), Done> {
+        if self.run.hold_for.is_zero() {
+            return Ok(());
+        }
+        self.voice.tell(Tell::Holding(self.run.hold_for));
+        tokio::select! {
+            () = sleep(self.run.hold_for) => Ok(()),
+            () = leadership.lost() => Ok(()),
+            // The job is done: that it was cut short is no failure.
+            sent = self.signals.asked_to_end() => match sent {
+                Ok(_) => Err(Done::Exit(0)),
+                Err(e) => Err(e.into()),
+            },
+        }
+    }
+}
+
+/// How a command ended.
+#[derive(Default)]
+struct Ended {
+    status: u8,
+    /// The guard stopped it, because its lease was over.
+    stopped: bool,
+    /// It ended because we had been asked to.
+    asked: bool,
+}
+
+/// The signals there were, each with its last time.
+#[derive(Default)]
+struct SentBefore(Vec<(Signal, BootTime)>);
+
+impl SentBefore {
+    /// Whether this is the second of its kind, and no echo of the first.
+    fn note(&mut self, signal: Signal) -> bool {
+        let now = clock::now();
+        match self.0.iter().find(|(before, _)| *before == signal) {
+            Some((_, at)) => now.since(*at) > ECHO,
+            None => {
+                self.0.push((signal, now));
+                false
+            }
+        }
+    }
+
+    /// SIGTERM always asks for the end; a command may do with others what it
+    /// likes, so they count if it ended as they make one end.
+    fn explains(&self, status: u8) -> bool {
+        let asked = |signal: Signal| signal == Signal::TERM || status == by_signal(signal);
+        self.0.iter().any(|(signal, _)| asked(*signal))
+    }
+}
+
+fn by_signal(signal: Signal) -> u8 {
+    128 + signal.as_raw() as u8
+}
+
+/// Children that have ended: the guard's, and as process 1 of a container anybody's.
+fn reap() {
+    while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
+}
+
+/// Ends only if something is wrong.
+async fn standby_ended(guarded: &mut Guarded) -> anyhow::Error {
+    loop {
+        match guarded.next().await {
+            Some(Report::Ready { .. }) => {}
+            _ => return anyhow!("the process that was to become the command was killed"),
+        }
+    }
+}
+
+/// Ends when it is known that another leads *and lives*: its lock says so, or
+/// it is seen to renew. A dead leader's record is no reason to give up.
+async fn another_leads(node: &Node, store: &impl LeaseStore) -> Result<()> {
+    let mut before: Option<Observed> = None;
+    loop {
+        let seen = store.read().await.context("--try")?;
+        if let Some(seen) = &seen
+            && let Content::Record(record) = &seen.content
+            && let Some(holder) = record.holder()
+            && holder.session != node.me().session
+        {
+            let renewed = before.is_some_and(|before| {
+                before.content == seen.content && before.revision != seen.revision
+            });
+            if renewed || store.life(seen.revision).await.context("--try")? == Life::Alive {
+                return Ok(());
+            }
+        }
+        before = seen;
+        sleep(node.timing().retry_period() / 4).await;
+    }
+}
+
+/// The machine's name and this process's number.
+fn default_node_id() -> Result<NodeId> {
+    let host = rustix::system::uname();
+    let host = host.nodename().to_string_lossy();
+    let host = host.trim_start_matches('.');
+    let fit = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let host: String = host.chars().filter(|c| fit(*c)).take(100).collect();
+    NodeId::new(&format!("{host}-{}", std::process::id())).context("--node-id")
+}

@@ -1,0 +1,297 @@
+//! The guard: a small process between the wrapper and the command, that stops
+//! the command when its lease ends, whatever has become of the wrapper.
+//!
+//! It has no runtime and no thread; it sleeps in one `poll(2)` until a child
+//! ends, an alarm rings, or the wrapper says something or dies. The wrapper
+//! sets the alarms anew with each renewal, without waking the guard.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use leader_demo::clock::{self, Alarm, BootTime};
+use nix::sys::signalfd::SignalFd;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
+
+use super::wire::{self, Order, Report};
+use super::{helper, signals, starter, tree};
+
+pub(super) const NAME: &str = "__guard";
+
+/// How long after a kill to look for what forked away from it.
+const RESCAN: Duration = Duration::from_millis(5);
+const RESCAN_AT_MOST: Duration = Duration::from_millis(200);
+
+/// What the wrapper has it know from the start.
+#[derive(Debug)]
+pub(super) struct Charge {
+    pub(super) stop_grace: Duration,
+    /// The signals that the command is to be started with blocked, as a mask.
+    pub(super) blocked: u64,
+    /// The group that the command joins; none if it gets its own.
+    pub(super) group: Option<Pid>,
+    pub(super) command: Vec<OsString>,
+}
+
+impl Charge {
+    pub(super) fn to_args(&self) -> Vec<OsString> {
+        let grace = self.stop_grace.as_nanos();
+        let group = self.group.map_or(0, Pid::as_raw_pid);
+        let numbers = [
+            grace.to_string(),
+            self.blocked.to_string(),
+            group.to_string(),
+        ];
+        let numbers = numbers.into_iter().map(OsString::from);
+        numbers.chain(self.command.iter().cloned()).collect()
+    }
+
+    fn from_args(mut args: impl Iterator<Item = OsString>) -> Result<Self> {
+        Ok(Self {
+            stop_grace: Duration::from_nanos(helper::number(&mut args)?),
+            blocked: helper::number(&mut args)?,
+            group: Pid::from_raw(helper::number(&mut args)?),
+            command: args.collect(),
+        })
+    }
+}
+
+struct Guard {
+    me: Pid,
+    control: OwnedFd,
+    children: SignalFd,
+    /// When to stop the command, and when to kill it.
+    stop: Alarm,
+    kill: Alarm,
+    stop_grace: Duration,
+    /// The process that is the command, or will be; none once it has ended.
+    command: Option<Pid>,
+    /// What says to others that the command lives: kept until it is gone.
+    witnesses: Option<Vec<OwnedFd>>,
+    phase: Phase,
+    denied: HashSet<Pid>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Phase {
+    Guarding,
+    /// It was asked to end; the alarm may ring before that.
+    Stopping {
+        kill_at: BootTime,
+    },
+    Killing {
+        rescan: Duration,
+    },
+}
+
+pub(super) fn main(args: impl Iterator<Item = OsString>) -> Result<()> {
+    // Nothing but SIGKILL ends a guard before its time.
+    let children = signals::children_only()?;
+    let charge = Charge::from_args(args)?;
+    let control = io::stdin().as_fd().try_clone_to_owned()?;
+    let Some((Order::Prepare, descriptors)) = wire::receive(&control)? else {
+        return Ok(());
+    };
+    let Ok([starter, stop, kill]) = <[OwnedFd; 3]>::try_from(descriptors) else {
+        bail!("not the descriptors it needs");
+    };
+    let me = rustix::process::getpid();
+    rustix::process::set_child_subreaper(Some(me))?;
+    let child = Command::new(helper::PROGRAM)
+        .arg0("leader-demo")
+        .arg(starter::NAME)
+        .arg(me.as_raw_pid().to_string())
+        .arg(charge.blocked.to_string())
+        .args(&charge.command)
+        .stdin(Stdio::from(starter))
+        .process_group(charge.group.map_or(0, Pid::as_raw_pid))
+        .spawn()
+        .context("cannot start a process")?;
+    rustix::io::ioctl_fionbio(&control, true)?;
+    let command = Pid::from_child(&child);
+    let guard = Guard {
+        me,
+        control,
+        children,
+        stop: stop.into(),
+        kill: kill.into(),
+        stop_grace: charge.stop_grace,
+        command: Some(command),
+        witnesses: None,
+        phase: Phase::Guarding,
+        denied: HashSet::new(),
+    };
+    guard.report(&Report::Ready {
+        pid: command.as_raw_pid(),
+    });
+    guard.watch()
+}
+
+impl Guard {
+    fn watch(mut self) -> Result<()> {
+        let mut wrapper_lives = true;
+        loop {
+            self.sleep(wrapper_lives)?;
+            // First what has happened: a command that ended by itself was not stopped.
+            if self.reap()? {
+                // Whoever waits for this goes first.
+                self.witnesses = None;
+                self.report(&Report::Gone);
+                return Ok(());
+            }
+            if self.kill.has_rung()? {
+                self.kill_all();
+            }
+            if self.stop.has_rung()? {
+                if self.command.is_some() {
+                    self.report(&Report::Stopping);
+                }
+                // The other alarm says when that has taken too long.
+                self.stop_all(BootTime::NEVER);
+            }
+            while wrapper_lives {
+                match wire::receive(&self.control) {
+                    Ok(Some((order, descriptors))) => self.obey(order, descriptors),
+                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                    // Nobody renews any more, and nobody could be told to stop.
+                    Ok(None) | Err(_) => {
+                        wrapper_lives = false;
+                        match self.witnesses {
+                            Some(_) => self.stop_all(clock::now() + self.stop_grace),
+                            None => self.kill_all(),
+                        }
+                    }
+                }
+            }
+            match self.phase {
+                Phase::Stopping { kill_at } if clock::now() >= kill_at => self.kill_all(),
+                Phase::Killing { rescan } => {
+                    self.phase = Phase::Killing {
+                        rescan: (rescan * 2).min(RESCAN_AT_MOST),
+                    };
+                    self.kill_below();
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn sleep(&self, wrapper_lives: bool) -> Result<()> {
+        let mut wait_for = vec![
+            PollFd::new(&self.children, PollFlags::IN),
+            PollFd::new(&self.stop, PollFlags::IN),
+            PollFd::new(&self.kill, PollFlags::IN),
+        ];
+        if wrapper_lives {
+            wait_for.push(PollFd::new(&self.control, PollFlags::IN));
+        }
+        let timeout = match self.phase {
+            Phase::Guarding => None,
+            Phase::Stopping { kill_at } => Some(kill_at.since(clock::now())),
+            Phase::Killing { rescan } => Some(rescan),
+        };
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        match poll(&mut wait_for, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Takes note of children that have ended. Whether none is left: as this is
+    /// a subreaper, nothing that the command started is left then.
+    fn reap(&mut self) -> Result<bool> {
+        while self.children.read_signal()?.is_some() {}
+        loop {
+            match rustix::process::wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) if Some(pid) == self.command => {
+                    self.command = None;
+                    self.report(&Report::Ended {
+                        status: code(status),
+                    });
+                    // What it left behind would go on after it.
+                    if self.phase == Phase::Guarding {
+                        self.stop_all(clock::now() + self.stop_grace);
+                    }
+                }
+                Ok(Some(_)) | Err(Errno::INTR) => {}
+                Ok(None) => return Ok(false),
+                Err(Errno::CHILD) => return Ok(true),
+                Err(e) => return Err(e.into()),
+            }
+        }
+    }
+
+    fn obey(&mut self, order: Order, descriptors: Vec<OwnedFd>) {
+        match order {
+            Order::Prepare => {}
+            Order::Lead => self.witnesses = Some(descriptors),
+            Order::Signal { signal, all } => {
+                let Some(signal) = Signal::from_named_raw(signal) else {
+                    return;
+                };
+                if all {
+                    let denied = tree::signal(self.me, &[], &[signal, Signal::CONT]);
+                    self.complain(denied);
+                } else if let Some(command) = self.command {
+                    // Not reaped yet, so the number is still its own.
+                    let sent = rustix::process::kill_process(command, signal);
+                    self.complain(sent.is_err().then_some(command));
+                }
+            }
+            Order::Kill => self.kill_all(),
+        }
+    }
+
+    fn stop_all(&mut self, kill_at: BootTime) {
+        if self.phase == Phase::Guarding {
+            self.phase = Phase::Stopping { kill_at };
+            // Who is stopped hears of it only when continued.
+            let denied = tree::signal(self.me, &[], &[Signal::TERM, Signal::CONT]);
+            self.complain(denied);
+        }
+    }
+
+    fn kill_all(&mut self) {
+        if !matches!(self.phase, Phase::Killing { .. }) {
+            self.phase = Phase::Killing { rescan: RESCAN };
+            self.kill_below();
+        }
+    }
+
+    fn kill_below(&mut self) {
+        let denied = tree::kill(self.me, &[]);
+        self.complain(denied);
+    }
+
+    fn complain(&mut self, denied: impl IntoIterator<Item = Pid>) {
+        for pid in denied {
+            if self.denied.insert(pid) {
+                self.report(&Report::Denied {
+                    pid: pid.as_raw_pid(),
+                });
+            }
+        }
+    }
+
+    fn report(&self, report: &Report) {
+        // A wrapper that is gone needs to know nothing.
+        let _ = wire::send(&self.control, report, &[]);
+    }
+}
+
+/// The exit status as a shell puts it in one number.
+fn code(status: WaitStatus) -> u8 {
+    let code = match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => code,
+        (None, Some(signal)) => 128 + signal,
+        (None, None) => 0,
+    };
+    u8::try_from(code).unwrap_or(u8::MAX)
+}

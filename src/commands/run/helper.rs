@@ -1,0 +1,31 @@
+//! This program as its own helper: how one process of a `run` starts the next.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use anyhow::{Context, Result};
+
+use super::{guard, starter};
+
+/// This very program, also if its file has been replaced since.
+pub(super) const PROGRAM: &str = "/proc/self/exe";
+
+/// Does a helper's work, if this process was started to be one.
+pub(super) fn assist() -> Option<ExitCode> {
+    let mut args = std::env::args_os().skip(1);
+    let ended = match args.next()?.to_str()? {
+        guard::NAME => guard::main(args).map(|()| ExitCode::SUCCESS),
+        starter::NAME => starter::main(args),
+        _ => return None,
+    };
+    Some(ended.unwrap_or_else(|error| {
+        eprintln!("leader-demo: {error:#}");
+        ExitCode::from(125)
+    }))
+}
+
+pub(super) fn number<T: FromStr>(args: &mut impl Iterator<Item = OsString>) -> Result<T> {
+    let number = args.next().and_then(|arg| arg.to_str()?.parse().ok());
+    number.context("not to be started by hand")
+}

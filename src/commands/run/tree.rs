@@ -1,0 +1,206 @@
+//! A command and everything it started: found and signalled.
+//!
+//! The processes below one that is a subreaper ([`PR_SET_CHILD_SUBREAPER`]):
+//! those that left their group, session or parent are still below it.
+//!
+//! [`PR_SET_CHILD_SUBREAPER`]: https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html
+
+use std::collections::{HashMap, HashSet};
+
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal};
+
+/// What `/proc/PID/stat` says of a process; see [proc_pid_stat(5)].
+///
+/// [proc_pid_stat(5)]: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stat {
+    parent: i32,
+    group: i32,
+    /// It has ended, and its parent has not noticed.
+    zombie: bool,
+}
+
+/// The processes below `root` that have not ended, without `except` and what
+/// is below those.
+pub(super) fn below(root: Pid, except: &[Pid]) -> Vec<Pid> {
+    let all = all();
+    let tree = reach(root, except, &all);
+    let lives = |pid: &i32| all.get(pid).is_some_and(|stat| !stat.zombie);
+    tree.into_iter()
+        .filter(lives)
+        .filter_map(Pid::from_raw)
+        .collect()
+}
+
+/// Signals everything below `root`, until nothing there is left that has not
+/// been. Returns those that it may not signal.
+pub(super) fn signal(root: Pid, except: &[Pid], signals: &[Signal]) -> Vec<Pid> {
+    let mut reached = HashSet::new();
+    let mut denied = Vec::new();
+    loop {
+        let new: Vec<_> = below(root, except)
+            .into_iter()
+            .filter(|pid| reached.insert(*pid))
+            .collect();
+        if new.is_empty() {
+            return denied;
+        }
+        for pid in new {
+            if send(root, pid, signals) == Err(Errno::PERM) {
+                denied.push(pid);
+            }
+        }
+    }
+}
+
+/// Kills what is below `root` now. What forks faster than that is found by the
+/// next call. Returns those that it may not kill.
+pub(super) fn kill(root: Pid, except: &[Pid]) -> Vec<Pid> {
+    // A group is signalled in one step, so that nothing in it can fork away.
+    // Its number is its first process's: if that one is ours, so is the group.
+    let all = all();
+    let tree: HashSet<_> = reach(root, except, &all).into_iter().collect();
+    let groups: HashSet<_> = tree
+        .iter()
+        .filter_map(|p| Some(all.get(p)?.group))
+        .collect();
+    for group in groups
+        .intersection(&tree)
+        .copied()
+        .filter_map(Pid::from_raw)
+    {
+        let _ = rustix::process::kill_process_group(group, Signal::KILL);
+    }
+    let mut denied = below(root, except);
+    denied.retain(|pid| send(root, *pid, &[Signal::KILL]) == Err(Errno::PERM));
+    denied
+}
+
+/// A pid may have become another process's since it was found: it is held by a
+/// descriptor first, and then looked at again.
+fn send(root: Pid, pid: Pid, signals: &[Signal]) -> Result<(), Errno> {
+    let held = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(held) => Some(held),
+        // Before Linux 5.3: nothing better than the number itself.
+        Err(Errno::NOSYS) => None,
+        Err(e) => return Err(e),
+    };
+    if !is_below(root, pid) {
+        return Ok(());
+    }
+    for signal in signals {
+        match &held {
+            Some(held) => rustix::process::pidfd_send_signal(held, *signal)?,
+            None => rustix::process::kill_process(pid, *signal)?,
+        }
+    }
+    Ok(())
+}
+
+fn is_below(root: Pid, pid: Pid) -> bool {
+    let mut at = pid.as_raw_pid();
+    // A parent that ended meanwhile has left its children to one above it.
+    while let Some(stat) = stat(at) {
+        if stat.parent == root.as_raw_pid() {
+            return true;
+        }
+        at = stat.parent;
+    }
+    false
+}
+
+fn reach(root: Pid, except: &[Pid], all: &HashMap<i32, Stat>) -> Vec<i32> {
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    for (pid, stat) in all {
+        children.entry(stat.parent).or_default().push(*pid);
+    }
+    let mut found = Vec::new();
+    let mut next = vec![root.as_raw_pid()];
+    while let Some(at) = next.pop() {
+        for child in children.remove(&at).unwrap_or_default() {
+            if !except.iter().any(|pid| pid.as_raw_pid() == child) {
+                found.push(child);
+                next.push(child);
+            }
+        }
+    }
+    found
+}
+
+fn all() -> HashMap<i32, Stat> {
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return HashMap::new();
+    };
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    pids.filter_map(|pid| Some((pid, stat(pid)?))).collect()
+}
+
+fn stat(pid: i32) -> Option<Stat> {
+    parse(&std::fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// The name in parentheses may be anything, parentheses included.
+fn parse(line: &[u8]) -> Option<Stat> {
+    let after_name = line.iter().rposition(|byte| *byte == b')')? + 1;
+    let rest = std::str::from_utf8(&line[after_name..]).ok()?;
+    let mut fields = rest.split_ascii_whitespace();
+    let state = fields.next()?;
+    Some(Stat {
+        parent: fields.next()?.parse().ok()?,
+        group: fields.next()?.parse().ok()?,
+        zombie: matches!(state, "Z" | "X"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_read_whatever_its_name() {
+        let stat = |parent, group, zombie| {
+            Some(Stat {
+                parent,
+                group,
+                zombie,
+            })
+        };
+        for (line, expected) in [
+            ("7 (sleep) S 3 4 5 0 -1", stat(3, 4, false)),
+            ("7 (a) Z 9 (b) R 3 4 5", stat(3, 4, false)),
+            ("7 (gone) Z 3 4 5", stat(3, 4, true)),
+            ("7 (sleep) S 3", None),
+            ("7 sleep S 3 4", None),
+            ("", None),
+        ] {
+            assert_eq!(parse(line.as_bytes()), expected, "{line}");
+        }
+        assert_eq!(parse(b"7 (\xff\xfe) S 3 4"), stat(3, 4, false));
+    }
+
+    #[test]
+    fn what_is_below_is_found_without_the_exceptions() {
+        let stat = |parent| Stat {
+            parent,
+            group: 1,
+            zombie: false,
+        };
+        let all = HashMap::from([
+            (2, stat(1)),
+            (3, stat(2)),
+            (4, stat(2)),
+            (5, stat(4)),
+            (6, stat(1)),
+        ]);
+        let pid = |raw| Pid::from_raw(raw).unwrap();
+        let reach = |root, except: &[Pid]| {
+            let mut found = reach(pid(root), except, &all);
+            found.sort_unstable();
+            found
+        };
+        assert_eq!(reach(2, &[]), [3, 4, 5]);
+        assert_eq!(reach(2, &[pid(4)]), [3]);
+        assert!(reach(6, &[]).is_empty());
+    }
+}

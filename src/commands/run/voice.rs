@@ -1,0 +1,208 @@
+//! What a run tells: lines for people on stderr, and events as JSON lines.
+
+use std::fs::File;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use leader_demo::store::Remains;
+use leader_demo::{Change, Changes, Node, Notice, Reason, Timing};
+use rustix::process::Pid;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::cli::{EventsTo, Run};
+use crate::commands::PATIENCE;
+use crate::commands::events::{Narrator, Said, nanos};
+use crate::logging::Lines;
+
+/// What happens to the command; the rest is the election's to tell.
+pub(super) enum Tell {
+    WaitsFor(Remains),
+    NotStarted(String),
+    StartsAnyway,
+    CommandStarted(Option<Pid>),
+    Stopping,
+    Denied(i32),
+    CommandEnded(u8),
+    Holding(Duration),
+    GuardDied,
+    Stopped,
+}
+
+pub(super) struct Voice {
+    tell: mpsc::UnboundedSender<Tell>,
+    told: JoinHandle<()>,
+    events: Option<Lines>,
+}
+
+struct Teller {
+    timing: Timing,
+    stop_grace: Duration,
+    narrator: Narrator,
+    events: Option<Lines>,
+}
+
+impl Voice {
+    pub(super) fn new(node: &Node, run: &Run) -> Result<Self> {
+        let events = run.events.as_ref().map(open).transpose()?;
+        let teller = Teller {
+            timing: run.election.timing,
+            stop_grace: run.stop_grace,
+            narrator: Narrator::new(node.me(), &run.election.lock_name),
+            events: events.clone(),
+        };
+        let (tell, inbox) = mpsc::unbounded_channel();
+        let told = tokio::spawn(teller.tell_all(node.watch(), inbox));
+        Ok(Self { tell, told, events })
+    }
+
+    pub(super) fn tell(&self, tell: Tell) {
+        let _ = self.tell.send(tell);
+    }
+
+    /// After the node has ended: until all has been told.
+    pub(super) async fn finish(self) {
+        self.tell(Tell::Stopped);
+        drop(self.tell);
+        let _ = tokio::time::timeout(PATIENCE, self.told).await;
+        if let Some(events) = self.events {
+            events.flush();
+        }
+    }
+}
+
+fn open(to: &EventsTo) -> Result<Lines> {
+    let (path, name) = match to {
+        EventsTo::File(path) => (path.clone(), path.display().to_string()),
+        EventsTo::Descriptor(n) => (format!("/proc/self/fd/{n}").into(), format!("fd:{n}")),
+    };
+    let file = File::options().append(true).create(true).open(path);
+    let lines = file.and_then(|file| Lines::to(file, "events"));
+    lines.with_context(|| format!("--events {name}: cannot write there"))
+}
+
+impl Teller {
+    async fn tell_all(mut self, mut changes: Changes, mut inbox: mpsc::UnboundedReceiver<Tell>) {
+        let mut started = Said::started(self.timing);
+        started.more.stop_grace_ns = nanos(self.stop_grace);
+        self.write(&started);
+        let (mut node, mut run) = (true, true);
+        while node || run {
+            tokio::select! {
+                biased;
+                notice = changes.next(), if node => match notice {
+                    Some(notice) => self.notice(&notice),
+                    None => node = false,
+                },
+                tell = inbox.recv(), if run => match tell {
+                    Some(tell) => self.tell(tell),
+                    None => run = false,
+                },
+            }
+        }
+    }
+
+    fn notice(&mut self, notice: &Notice) {
+        match &notice.change {
+            Change::Elected { term, .. } => tracing::info!("leading in term {term}"),
+            Change::Revoked { term, reason, .. } => match reason {
+                Reason::RenewDeadline => {
+                    let deadline = humantime::format_duration(self.timing.renew_deadline());
+                    tracing::warn!("lost the lease of term {term}: not renewed for {deadline}");
+                }
+                Reason::Lost => {
+                    tracing::warn!("lost the lease of term {term}: it was taken or removed");
+                }
+                _ => tracing::info!("gave back the lease of term {term}"),
+            },
+            Change::NewLeader { leader, term } => {
+                let pid = leader.pid.map_or_else(|| "?".into(), |pid| pid.to_string());
+                let (id, host) = (&leader.node_id, &leader.host);
+                tracing::info!("waiting: {id} leads in term {term} (pid {pid} on {host})");
+            }
+            Change::NoLeader => tracing::info!("nobody leads"),
+            Change::Warning(message) => tracing::warn!("{message}"),
+            Change::StoreFailed(why) => tracing::error!("store error: {why} - trying again"),
+            Change::StoreRecovered => tracing::info!("the store answers again"),
+            other => tracing::info!("{other:?}"),
+        }
+        let said = self.narrator.notice(notice);
+        self.write(&said);
+    }
+
+    fn tell(&mut self, tell: Tell) {
+        let said = match tell {
+            Tell::WaitsFor(remains) => {
+                let pids: Vec<_> = remains.pids.iter().map(u32::to_string).collect();
+                let pids = match &pids[..] {
+                    [] => "not to be seen from here".to_owned(),
+                    pids => format!("pid {}", pids.join(", ")),
+                };
+                let (id, term) = (&remains.holder.node_id, remains.term);
+                tracing::warn!(
+                    "not starting yet: the command of {id}, term {term}, still runs ({pids})"
+                );
+                let mut said = Said::now("waiting_for_command");
+                said.more.waits_for = Some(remains.pids);
+                said
+            }
+            Tell::NotStarted(why) => {
+                tracing::error!("not starting yet: {why} - trying again");
+                failed("store_error", why)
+            }
+            Tell::StartsAnyway => {
+                tracing::warn!("starting although that command still runs: --start-anyway-after");
+                Said::now("starting_anyway")
+            }
+            Tell::CommandStarted(pid) => {
+                let mut said = Said::now("command_started");
+                said.more.command_pid = pid.map(Pid::as_raw_pid);
+                said
+            }
+            Tell::Stopping => {
+                tracing::warn!("stopping the command: its lease is over");
+                Said::now("command_stopping")
+            }
+            Tell::Denied(pid) => {
+                let why = format!(
+                    "may not signal process {pid}, which the command started as another user: \
+                     it must end by itself"
+                );
+                tracing::error!("{why}");
+                failed("warning", why)
+            }
+            Tell::CommandEnded(code) => {
+                tracing::info!("the command has ended: {code}");
+                let mut said = Said::now("command_ended");
+                said.more.exit_code = Some(code);
+                said
+            }
+            Tell::Holding(time) => {
+                let time = humantime::format_duration(time);
+                tracing::info!("keeping the lease for another {time}");
+                Said::now("holding")
+            }
+            Tell::GuardDied => {
+                tracing::error!("the command's guard was killed: killing the command");
+                Said::now("guard_died")
+            }
+            Tell::Stopped => Said::now("stopped"),
+        };
+        self.write(&said);
+    }
+
+    fn write(&mut self, said: &Said) {
+        if let Some(events) = &self.events
+            && let Ok(line) = self.narrator.line(said)
+        {
+            events.send((line + "\n").into_bytes());
+        }
+    }
+}
+
+fn failed(event: &'static str, why: String) -> Said {
+    let mut said = Said::now(event);
+    said.level = "error";
+    said.more.message = Some(why);
+    said
+}
