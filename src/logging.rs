@@ -71,6 +71,7 @@ pub(crate) fn init(format: LogFormat, level: &Targets) -> io::Result<Lines> {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let stderr = fmt::layer()
         .with_writer(move || writer.clone())
+        .with_target(format == LogFormat::Json)
         .with_ansi(io::stderr().is_terminal() && !no_color);
     let layer = match format {
         LogFormat::Text => stderr.with_filter(level.clone()).boxed(),

@@ -85,6 +85,8 @@ struct Wrapper {
     /// What was below this process before it started anything.
     strangers: Vec<Pid>,
     voice: Voice,
+    /// A command was stopped because its lease was lost, and not run again since.
+    lost: bool,
 }
 
 /// Why a round ended without the command having ended by itself.
@@ -120,6 +122,7 @@ impl Wrapper {
             store,
             node,
             strangers,
+            lost: false,
         })
     }
 
@@ -136,6 +139,8 @@ impl Wrapper {
     /// Gives back what is held.
     async fn leave(self) {
         let _ = timeout(PATIENCE, self.node.stop()).await;
+        // A guard that had nothing to guard.
+        self.kill_what_is_left().await;
         self.voice.finish().await;
     }
 
@@ -144,7 +149,13 @@ impl Wrapper {
         let mut guarded = self.prepare()?;
         let leadership = self.elected(&mut guarded).await?;
         let work = self.begin(&leadership, &mut guarded).await?;
-        let ended = self.lead(&leadership, work, &mut guarded).await?;
+        let led = self.lead(&leadership, work, &mut guarded).await;
+        if led.is_err() {
+            // Rule 10, whatever went wrong: the work stops, then the lease is given back.
+            guarded.give_up();
+            self.kill_what_is_left().await;
+        }
+        let ended = led?;
         let status = ended.status;
         if let Some(terminal) = &self.terminal
             && (ended.stopped || status > 128)
@@ -152,12 +163,8 @@ impl Wrapper {
             terminal.mend();
         }
         if ended.stopped && !ended.asked {
-            let again = !self.run.exit_on_loss;
-            return Err(if again {
-                Done::Again
-            } else {
-                Done::Exit(exit::LOST)
-            });
+            self.lost = true;
+            return Err(self.after_loss());
         }
         if status == 0 && !ended.asked {
             self.hold(&leadership).await?;
@@ -169,6 +176,13 @@ impl Wrapper {
         // Others first: a command that ends at once would be run again at once.
         let _ = timeout(PATIENCE, leadership.resign()).await;
         Err(Done::Again)
+    }
+
+    fn after_loss(&self) -> Done {
+        match self.run.exit_on_loss {
+            true => Done::Exit(exit::LOST),
+            false => Done::Again,
+        }
     }
 
     fn prepare(&self) -> Result<Guarded> {
@@ -220,7 +234,12 @@ impl Wrapper {
             leadership = self.node.campaign() => Ok(leadership?),
             gave_up = not_elected => {
                 gave_up?;
-                Err(Done::Exit(if self.run.skip_ok { 0 } else { exit::NOT_ELECTED }))
+                Err(Done::Exit(match self.lost {
+                    // Not a job that was left to another, but one cut short.
+                    true => exit::LOST,
+                    false if self.run.skip_ok => 0,
+                    false => exit::NOT_ELECTED,
+                }))
             }
         }
     }
@@ -233,38 +252,43 @@ impl Wrapper {
     ) -> Result<Work, Done> {
         let voice = &self.voice;
         let period = self.run.election.timing.retry_period();
+        let patience = self.run.start_anyway_after;
         let begin = async {
-            let work = loop {
-                match self.store.begin_work(leadership.record()).await {
-                    Ok(work) => break work,
-                    Err(e) => voice.tell(Tell::NotStarted(e.to_string())),
-                }
-                sleep(period).await;
-            };
-            let settled = async {
-                for remains in &work.before {
-                    voice.tell(Tell::WaitsFor(remains.clone()));
-                    remains.gone().await;
-                }
-            };
-            match self.run.start_anyway_after {
-                Some(patience) => {
-                    if timeout(patience, settled).await.is_err() {
-                        voice.tell(Tell::StartsAnyway);
+            let mut start_anyway = false;
+            loop {
+                let work = match self.store.begin_work(leadership.record()).await {
+                    Ok(work) if work.before.is_empty() || start_anyway => return work,
+                    Ok(work) => work,
+                    Err(e) => {
+                        voice.tell(Tell::NotStarted(e.to_string()));
+                        sleep(period).await;
+                        continue;
                     }
+                };
+                // Whoever only waits says nothing of work of its own: frozen
+                // now, it would hold up all that come after it.
+                let Work { witness, before } = work;
+                drop(witness);
+                let settled = async {
+                    for remains in &before {
+                        voice.tell(Tell::WaitsFor(remains.clone()));
+                        remains.gone().await;
+                    }
+                };
+                match patience {
+                    Some(patience) => start_anyway = timeout(patience, settled).await.is_err(),
+                    None => settled.await,
                 }
-                None => settled.await,
+                if start_anyway {
+                    voice.tell(Tell::StartsAnyway);
+                }
             }
-            work
         };
         tokio::select! {
             biased;
             sent = self.signals.asked_to_end() => Err(Done::Exit(by_signal(sent?.signal))),
             error = standby_ended(guarded) => Err(error.into()),
-            () = leadership.lost() => Err(match self.run.exit_on_loss {
-                true => Done::Exit(exit::LOST),
-                false => Done::Again,
-            }),
+            () = leadership.lost() => Err(self.after_loss()),
             work = begin => Ok(work),
         }
     }
@@ -295,11 +319,11 @@ impl Wrapper {
         let late = self.run.stop_grace + self.run.election.timing.lease_duration() / 20;
         let mut ended = Ended::default();
         let mut sent_before = SentBefore::default();
-        let mut lost_at = None;
+        let mut lost_at: Option<BootTime> = None;
         loop {
             let overdue = async {
                 match lost_at {
-                    Some(_) => sleep(late).await,
+                    Some(at) => sleep((at + late).since(clock::now())).await,
                     None => std::future::pending().await,
                 }
             };
@@ -320,7 +344,6 @@ impl Wrapper {
                     Some(Report::Gone) => return Ok(ended),
                     None => {
                         self.voice.tell(Tell::GuardDied);
-                        self.kill_what_is_left().await;
                         return Err(anyhow!("the command's guard was killed").into());
                     }
                 },
@@ -349,9 +372,7 @@ impl Wrapper {
                     }
                 }
                 // The guard itself may be frozen: what is left is left to us.
-                () = overdue => {
-                    let _ = rustix::process::kill_process(guarded.guard(), Signal::KILL);
-                }
+                () = overdue => guarded.give_up(),
             }
         }
     }

@@ -146,13 +146,13 @@ impl Guard {
                 self.report(&Report::Gone);
                 return Ok(());
             }
-            if self.kill.has_rung()? {
-                self.kill_all();
+            let (stop, kill) = (self.stop.has_rung()?, self.kill.has_rung()?);
+            if (stop || kill) && self.command.is_some() {
+                self.report(&Report::Stopping);
             }
-            if self.stop.has_rung()? {
-                if self.command.is_some() {
-                    self.report(&Report::Stopping);
-                }
+            if kill {
+                self.kill_all();
+            } else if stop {
                 // The other alarm says when that has taken too long.
                 self.stop_all(BootTime::NEVER);
             }

@@ -125,7 +125,8 @@ impl Guarded {
         self.command
     }
 
-    pub(super) fn guard(&self) -> Pid {
-        self.guard
+    /// Ends the guard, and with it the command, which does not outlive it.
+    pub(super) fn give_up(&self) {
+        let _ = rustix::process::kill_process(self.guard, Signal::KILL);
     }
 }
