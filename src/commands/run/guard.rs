@@ -147,7 +147,7 @@ impl Guard {
                 return Ok(());
             }
             let (stop, kill) = (self.stop.has_rung()?, self.kill.has_rung()?);
-            if (stop || kill) && self.command.is_some() {
+            if (stop || kill) && self.phase == Phase::Guarding {
                 self.report(&Report::Stopping);
             }
             if kill {
