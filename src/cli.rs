@@ -44,9 +44,13 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Command {
         let error = try_parse(visible.map(OsString::from))
             .err()
             .unwrap_or(error);
-        eprintln!("{}", one_line(&error));
         // Under `run`, 2 is the command's own to use.
         let run = args.get(1).is_some_and(|arg| arg == run::NAME);
+        let hint = match error.kind() {
+            ErrorKind::UnknownArgument if run => ": the command stands after --",
+            _ => "",
+        };
+        eprintln!("{}{hint}", one_line(&error));
         std::process::exit(if run { 125 } else { 2 })
     })
 }

@@ -315,15 +315,15 @@ impl Wrapper {
         // process does, which may be frozen for days.
         drop(work);
 
-        // Half of what the timing leaves for clocks that drift.
-        let late = self.run.stop_grace + self.run.election.timing.lease_duration() / 20;
+        // All should be over by then, with half of what is left for clocks that drift.
+        let overdue_after = self.run.stop_grace + self.run.election.timing.lease_duration() / 20;
         let mut ended = Ended::default();
         let mut sent_before = SentBefore::default();
         let mut lost_at: Option<BootTime> = None;
         loop {
             let overdue = async {
                 match lost_at {
-                    Some(at) => sleep((at + late).since(clock::now())).await,
+                    Some(at) => sleep((at + overdue_after).since(clock::now())).await,
                     None => std::future::pending().await,
                 }
             };
@@ -371,8 +371,11 @@ impl Wrapper {
                         signal => guarded.signal(signal, false),
                     }
                 }
-                // The guard itself may be frozen: what is left is left to us.
-                () = overdue => guarded.give_up(),
+                // The guard itself may have been frozen again.
+                () = overdue => {
+                    lost_at = Some(clock::now());
+                    guarded.thaw();
+                }
             }
         }
     }

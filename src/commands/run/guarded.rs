@@ -91,7 +91,9 @@ impl Guarded {
     pub(super) fn lose(&self, now: BootTime, until: BootTime) -> io::Result<()> {
         let grace = self.charge.stop_grace;
         self.kill.set((now + grace).min(until + grace))?;
-        self.stop.set(now)
+        self.stop.set(now)?;
+        self.thaw();
+        Ok(())
     }
 
     pub(super) fn signal(&self, signal: Signal, all: bool) {
@@ -104,8 +106,13 @@ impl Guarded {
     }
 
     fn tell(&self, order: &Order) {
-        // A guard that is gone is noticed elsewhere; one that is frozen must act.
+        // A guard that is gone is noticed elsewhere.
         let _ = wire::send(&self.control, order, &[]);
+        self.thaw();
+    }
+
+    /// A guard that is frozen must act all the same.
+    pub(super) fn thaw(&self) {
         let _ = rustix::process::kill_process(self.guard, Signal::CONT);
     }
 
