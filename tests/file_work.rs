@@ -333,6 +333,12 @@ async fn who_only_looks_creates_nothing() {
     }
     assert!(!missing.exists());
 
+    let file = lease.0.path().join("file");
+    fs::write(&file, "").unwrap();
+    let refused = FileStore::existing(&file, &name).unwrap().read().await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("file: is not a directory"), "{refused}");
+
     let holder = lease.open();
     let (at, _witness) = swap(&holder, None, record(1)).await;
     let before = fs::read_dir(lease.claims()).unwrap().count();

@@ -323,9 +323,16 @@ async fn an_abandoned_call_does_no_harm<H: Home>() {
 async fn work_is_found_by_later_terms_while_its_witness_is_kept<H: Home>() {
     let home = H::new();
     let (a, b) = (home.open(), home.open());
-    let first = swapped(&a, None, &held(1)).await;
+    let Swap::Swapped {
+        revision: first,
+        witness,
+    } = a.swap(None, held(1)).await.unwrap()
+    else {
+        panic!("nobody else is here")
+    };
     let work = a.begin_work(held(1)).await.unwrap();
     assert!(work.before.is_empty(), "there was none: {work:?}");
+    assert_eq!(work.witness.is_some(), witness.is_some());
     swapped(&b, Some(first), &held(2)).await;
     let before = b.begin_work(held(2)).await.unwrap().before;
     let terms: Vec<_> = before.iter().map(|remains| remains.term.get()).collect();
