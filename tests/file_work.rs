@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use leader_demo::store::{LeaseStore, Life, Remains, Revision, Swap, Witness, Work};
@@ -277,6 +278,52 @@ async fn work_left_behind_is_collected_once_it_is_gone_and_never_before() {
         lease.works().is_empty()
     })
     .await;
+}
+
+struct OnDrop<'a>(&'a AtomicBool);
+
+impl Drop for OnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_collector_that_looks_all_the_time_takes_no_work_away() {
+    let lease = Lease::new();
+    let store = lease.open();
+    let (claims, stop) = (lease.claims(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        // As `collect` does, only without a pause and of everything.
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                for entry in fs::read_dir(&claims).unwrap().flatten() {
+                    if let Ok(file) = fs::File::open(entry.path())
+                        && file.try_lock_shared().is_ok()
+                    {
+                        let _ = fs::remove_file(entry.path());
+                    }
+                }
+            }
+        });
+        // Stops it also when an assertion fails.
+        let _stop = OnDrop(&stop);
+        let begun = async {
+            // So often because the moment to hit is a few microseconds long.
+            for _ in 0..20_000 {
+                let work = begin(&store, 1).await;
+                assert_eq!(lease.works().len(), 1, "{work:?}");
+                drop(work);
+                while !lease.works().is_empty() {
+                    std::thread::yield_now();
+                }
+            }
+        };
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+            .block_on(begun);
+    });
 }
 
 #[tokio::test]
