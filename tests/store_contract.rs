@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use leader_demo::store::{Content, LeaseStore, Observed, Revision, Swap, Wake};
+use leader_demo::store::{Content, LeaseStore, Life, Observed, Revision, Swap, Wake};
 use leader_demo::{
     FileStore, Holder, LockName, MemoryStore, Node, NodeId, Record, SessionId, State, Term,
 };
@@ -33,6 +33,21 @@ impl Home for Files {
 
     fn open(&self) -> FileStore {
         FileStore::open(self.0.path(), &LockName::new("contract").unwrap()).unwrap()
+    }
+}
+
+/// A store that was chosen at run time.
+struct Chosen(Files);
+
+impl Home for Chosen {
+    type Store = Arc<dyn LeaseStore>;
+
+    fn new() -> Self {
+        Self(Files::new())
+    }
+
+    fn open(&self) -> Self::Store {
+        Arc::new(self.0.open())
     }
 }
 
@@ -305,6 +320,56 @@ async fn an_abandoned_call_does_no_harm<H: Home>() {
     assert!(count(&store.read().await.unwrap()) < 50);
 }
 
+async fn work_is_found_by_later_terms_while_its_witness_is_kept<H: Home>() {
+    let home = H::new();
+    let (a, b) = (home.open(), home.open());
+    let Swap::Swapped {
+        revision: first,
+        witness,
+    } = a.swap(None, held(1)).await.unwrap()
+    else {
+        panic!("nobody else is here")
+    };
+    let work = a.begin_work(held(1)).await.unwrap();
+    assert!(work.before.is_empty(), "there was none: {work:?}");
+    assert_eq!(work.witness.is_some(), witness.is_some());
+    swapped(&b, Some(first), &held(2)).await;
+    let before = b.begin_work(held(2)).await.unwrap().before;
+    let terms: Vec<_> = before.iter().map(|remains| remains.term.get()).collect();
+    let Some(witness) = work.witness else {
+        return assert!(terms.is_empty(), "what has no witness cannot be found");
+    };
+    assert_eq!(terms, [1]);
+    let mut gone = Box::pin(before[0].gone());
+    assert!(timeout(Duration::from_millis(50), &mut gone).await.is_err());
+    drop(witness);
+    timeout(PATIENCE, gone).await.expect("the end of the work");
+}
+
+async fn nobody_is_taken_for_what_it_is_not<H: Home>() {
+    let home = H::new();
+    let (a, b) = (home.open(), home.open());
+    let Swap::Swapped {
+        revision: first,
+        witness,
+    } = a.swap(None, held(1)).await.unwrap()
+    else {
+        panic!("nobody else is here")
+    };
+    let is_known = witness.is_some();
+    let life = b.life(first).await.unwrap();
+    let lives = if is_known { Life::Alive } else { Life::Unknown };
+    assert_eq!(life, lives);
+    let second = swapped(&a, Some(first), &vacant(1, None)).await;
+    assert_eq!(b.life(second).await.unwrap(), Life::Unknown);
+    drop(witness);
+    // It has given back, and is not dead for that.
+    assert_ne!(b.life(first).await.unwrap(), Life::Dead);
+    assert_eq!(b.life(second).await.unwrap(), Life::Unknown);
+    let never = Revision::new([7; 4]);
+    assert_eq!(b.life(never).await.unwrap(), Life::Unknown);
+}
+
 macro_rules! every_store {
     ($($module:ident: $home:ty;)*) => {$(
         mod $module {
@@ -319,6 +384,8 @@ macro_rules! every_store {
                 a_wait_ends_when_the_record_changes_hands
                 a_hundred_candidates_elect_one
                 an_abandoned_call_does_no_harm
+                work_is_found_by_later_terms_while_its_witness_is_kept
+                nobody_is_taken_for_what_it_is_not
             );
         }
     )*};
@@ -333,4 +400,5 @@ macro_rules! every_store {
 every_store! {
     file: Files;
     memory: Memory;
+    chosen: Chosen;
 }

@@ -279,6 +279,42 @@ async fn ending_comes_before_lost() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn each_renewal_moves_the_end_of_belief_and_a_loss_ends_the_wait_for_one() {
+    let world = World::new();
+    let (a, store) = world.node_with_faults("a");
+    let leadership = a.campaign().await.unwrap();
+    let elected = world.now();
+    let first = leadership.renewed(BootTime::default()).await.unwrap();
+    assert_eq!((world.now(), first), (elected, elected + secs(6)));
+    let second = leadership.renewed(first).await.unwrap();
+    assert!(world.now() > elected && world.now() <= elected + secs(2));
+    assert_eq!(a.belief_at(world.now()), Some((term(1), second)));
+    // Over several renewals, too.
+    let later = leadership.renewed(second + secs(100)).await.unwrap();
+    assert!(later > second + secs(100) && later <= second + secs(102));
+
+    store.has(Fault::Fails);
+    assert_eq!(leadership.renewed(later).await, None);
+    assert_eq!(world.now(), later);
+    assert_eq!(leadership.renewed(BootTime::default()).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leadership_knows_its_record_and_its_witness() {
+    let world = World::new();
+    let (a, store) = world.node_with_faults("a");
+    let kept = store.will_give_a_witness();
+    let leadership = a.campaign().await.unwrap();
+    assert_eq!(Some(leadership.record()), world.record());
+    let witness = leadership.witness().unwrap().file();
+    assert!(std::ptr::eq(witness, &*kept.upgrade().unwrap()));
+
+    let other = World::new();
+    let leadership = other.node("b").campaign().await.unwrap();
+    assert_eq!(leadership.witness(), None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn dropping_all_handles_gives_back_but_not_while_a_leadership_lives() {
     let world = World::new();
     let a = world.node("a");

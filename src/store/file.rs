@@ -14,6 +14,7 @@
 //! | `file/directory.rs` | the directory: is it fit and safe, which numbers are in it |
 //! | `file/claim.rs` | a session's record, written, locked and synced before it matters |
 //! | `file/register.rs` | read and swap, one system call after another |
+//! | `file/reading.rs` | which record is the current one, and what an unreadable one may hide |
 //! | `file/lock.rs` | when a lock says something about its writer |
 //! | `file/waiter.rs` | when "the lock is free" may be taken to mean "the holder died" |
 //! | `file/work.rs` | what earlier leaders started may still run on this machine |
@@ -33,6 +34,7 @@ mod claim;
 mod collector;
 mod directory;
 mod lock;
+mod reading;
 mod register;
 mod waiter;
 mod work;

@@ -46,6 +46,8 @@ pub(super) struct Directory {
     path: PathBuf,
 }
 
+const NO_DIRECTORY: &str = "is not a directory: choose one, or a new name";
+
 /// Claims live in a folder of their own, so that the numbers stay few.
 const CLAIMS: &str = "claims";
 
@@ -100,6 +102,9 @@ impl Place {
         let fd = match rustix::fs::open(&self.path, flags, Mode::empty()) {
             Ok(fd) => fd,
             Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::NOTDIR) if self.lock_dir.is_file() => {
+                return Err(refuse(&self.lock_dir, NO_DIRECTORY));
+            }
             Err(Errno::NOTDIR | Errno::LOOP) => {
                 return Err(refuse(
                     &self.path,
@@ -184,7 +189,7 @@ impl Place {
         }
         let metadata = std::fs::metadata(dir).map_err(|e| CreateError::io(dir, e))?;
         if !metadata.is_dir() {
-            return Err(refuse(dir, "is not a directory: choose one, or a new name").into());
+            return Err(refuse(dir, NO_DIRECTORY).into());
         }
         made.map_err(|e| CreateError::io(dir, e))?;
         let mode = metadata.permissions().mode();

@@ -7,24 +7,21 @@ use std::sync::{Arc, Weak};
 
 use rustix::io::Errno;
 
-use super::claim::{Claim, Purpose, Written};
+use super::claim::{Claim, Purpose};
 use super::directory::{Directory, Inode, Named, Place};
 use super::lock::{is_locked, locked_by_its_writer};
+use super::reading::{number_of, read_in};
 use super::work::{self, Found};
 use super::{Numbered, collector, error, refuse, unique};
-use crate::lease::{DecodeError, Record, boot_id, decode};
-use crate::store::{Content, Life, Observed, Revision, StoreError, Swap, Witness};
+use crate::lease::{Record, boot_id};
+use crate::store::{Life, Observed, Revision, StoreError, Swap, Witness};
 
 /// How many revisions below the current one are kept: they tell what term an
 /// unreadable record may have hidden, and make room on a full disk.
 const KEPT: u64 = 16;
 
-/// No writer leaves so many numbers out: at a thousand a second, they are used
-/// up in 34 years.
-const FARTHEST: u64 = 1 << 40;
-
 /// How often to try what another's clean-up may spoil at any moment.
-const ATTEMPTS: usize = 64;
+pub(super) const ATTEMPTS: usize = 64;
 
 pub(super) struct Register {
     place: Arc<Place>,
@@ -405,14 +402,6 @@ fn names(directory: &Directory, at: Numbered) -> Result<bool, StoreError> {
     Ok(named.map(|file| directory.numbered(at.number, file)) == Some(at))
 }
 
-/// The number by which a file is the current record, if it is.
-pub(super) fn number_of(directory: &Directory, file: Inode) -> Result<Option<u64>, StoreError> {
-    let Some(&top) = directory.numbers()?.last() else {
-        return Ok(None);
-    };
-    Ok((directory.inode_of(top)? == Some(file)).then_some(top))
-}
-
 fn link_making_room(directory: &Directory, claim: &str, number: u64) -> Result<(), Errno> {
     let linked = directory.link(claim, number);
     if matches!(linked, Err(Errno::NOSPC | Errno::DQUOT)) {
@@ -448,76 +437,4 @@ fn look_again(
     }
     numbers.retain(|n| *n < new.number.saturating_sub(KEPT));
     Ok(Some(numbers))
-}
-
-/// The record that the highest number names.
-pub(super) fn read_in(directory: &Directory) -> Result<Option<Observed>, StoreError> {
-    for _ in 0..ATTEMPTS {
-        let numbers = directory.numbers()?;
-        let Some(&top) = numbers.last() else {
-            return Ok(None);
-        };
-        let (inode, content) = match directory.load(top)? {
-            // It was cleaned up since: there is a higher one now.
-            Named::Gone => continue,
-            Named::Stray(inode) => (inode, None),
-            Named::File { inode, content, .. } => {
-                let path = directory.path_of(top);
-                (
-                    inode,
-                    record_in(&content).map_err(|e| refuse(&path, &e.to_string()))?,
-                )
-            }
-        };
-        let content = match content {
-            Some(record) => Content::Record(record),
-            None => hidden_by(directory, &numbers)?,
-        };
-        return Ok(Some(Observed {
-            revision: directory.numbered(top, inode).into(),
-            content,
-        }));
-    }
-    Err(refuse(
-        directory.path(),
-        "changes faster than it can be read",
-    ))
-}
-
-/// A record; none where a stranger wrote something else.
-fn record_in(content: &[u8]) -> Result<Option<Record>, DecodeError> {
-    match decode::<Written>(content) {
-        Ok(written) => Ok(Some(written.record)),
-        Err(DecodeError::Garbled) => Ok(None),
-        Err(newer) => Err(newer),
-    }
-}
-
-/// What the unreadable top may have hidden: every revision since the newest
-/// readable one could have been a leadership, with a promise like that one's.
-fn hidden_by(directory: &Directory, numbers: &[u64]) -> Result<Content, StoreError> {
-    let (top, below) = numbers.split_last().expect("the top is one of them");
-    for number in below.iter().rev() {
-        if let Named::File { content, .. } = directory.load(*number)?
-            && let Ok(Some(record)) = record_in(&content)
-        {
-            let floor = match top - number {
-                above @ ..FARTHEST => record.term.plus(above),
-                _ => None,
-            };
-            let Some(floor) = floor else {
-                let why = "is numbered too far above the others to be a revision: remove it";
-                return Err(refuse(&directory.path_of(*top), why));
-            };
-            return Ok(Content::Garbled {
-                floor,
-                lease_duration: Some(record.lease_duration),
-            });
-        }
-    }
-    Err(refuse(
-        directory.path(),
-        "nothing in it can be read, so no term is known to be unused: look what is there, and \
-         remove the directory once no node runs",
-    ))
 }

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::directory::{Inode, Named, Place};
 use super::lock::{lock_shared, locked_by_its_writer};
-use super::register::{number_of, read_in};
+use super::reading::{number_of, read_in};
 use super::{Numbered, STACK};
 use crate::store::{Answer, Content, Observed, Revision, Wake};
 
