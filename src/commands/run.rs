@@ -300,8 +300,14 @@ impl Wrapper {
         work: Work,
         guarded: &mut Guarded,
     ) -> Result<Ended, Done> {
-        let Some(mut until) = leadership.renewed(BootTime::default()).await else {
-            return Err(Done::Again);
+        // Asked for once the work is announced: only then does every later
+        // leader find it.
+        let Some(mut until) = leadership
+            .renewed(BootTime::default())
+            .await
+            .filter(|_| leadership.leads())
+        else {
+            return Err(self.after_loss());
         };
         let witnesses = [leadership.witness(), work.witness.as_ref()];
         let witnesses: Vec<_> = witnesses
