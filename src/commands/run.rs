@@ -467,7 +467,7 @@ async fn standby_ended(guarded: &mut Guarded) -> anyhow::Error {
     loop {
         match guarded.next().await {
             Some(Report::Ready { .. }) => {}
-            _ => return anyhow!("the process that was to become the command was killed"),
+            _ => return anyhow!("the process that was to become the command has ended"),
         }
     }
 }
