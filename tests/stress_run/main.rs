@@ -63,12 +63,7 @@ fn main() -> ExitCode {
             println!("stress_run: test");
             Ok(())
         }
-        _ if args
-            .iter()
-            .any(|arg| !arg.starts_with('-') && !"stress_run".contains(&**arg)) =>
-        {
-            Ok(())
-        }
+        _ if !settings::asked_for(&args) => Ok(()),
         _ => stress(),
     };
     match done {

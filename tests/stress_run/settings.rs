@@ -47,6 +47,33 @@ impl fmt::Display for Settings {
     }
 }
 
+/// Whether this one test is among those that `cargo test` was asked for, going
+/// by what it passes on.
+pub(crate) fn asked_for(args: &[String]) -> bool {
+    const NAME: &str = "stress_run";
+    const WITH_A_VALUE: [&str; 6] = [
+        "--color",
+        "--format",
+        "--logfile",
+        "--shuffle-seed",
+        "--test-threads",
+        "-Z",
+    ];
+    let (mut wanted, mut skipped) = (Vec::new(), Vec::new());
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        match &**arg {
+            "--skip" => skipped.extend(args.next()),
+            "--ignored" => return false,
+            flag if WITH_A_VALUE.contains(&flag) => drop(args.next()),
+            flag if flag.starts_with('-') => {}
+            _ => wanted.push(arg),
+        }
+    }
+    let named = |part: &&String| NAME.contains(&***part);
+    (wanted.is_empty() || wanted.iter().any(named)) && !skipped.iter().any(named)
+}
+
 fn variable<T: FromStr<Err: std::error::Error + Send + Sync + 'static>>(
     name: &str,
 ) -> Result<Option<T>> {

@@ -53,10 +53,8 @@ impl Family {
             (parent(pid) == parents.get(&pid).copied()).then_some(victim)
         };
         let mut family = Self::default();
-        let guards = below(wrapper.as_raw_pid()).into_iter().filter_map(hold);
-        family.guard = guards
-            .filter(|child| child.args.get(1).is_some_and(|arg| arg == "__guard"))
-            .last();
+        let mut children = below(wrapper.as_raw_pid()).into_iter().filter_map(hold);
+        family.guard = children.find(|child| child.args.get(1).is_some_and(|arg| arg == "__guard"));
         let Some(guard) = &family.guard else {
             return family;
         };
