@@ -6,7 +6,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help build demo run run-node1 run-node2 run-node3 demo-parallel kill-demo \
-	test test-coverage test-race bench check install clean
+	test test-coverage test-race stress-run bench check install clean
 
 # Which lock, for every target that runs nodes; unset, the program's defaults.
 ifdef LOCK_DIR
@@ -24,7 +24,7 @@ ROUNDS ?= 5
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z].*:.*## / { printf "  %-32s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "Variables: LOCK_DIR LOCK_NAME LEASE_DURATION NODE_ID ARGS ROUNDS PREFIX"
+	@echo "Variables: LOCK_DIR LOCK_NAME LEASE_DURATION NODE_ID ARGS ROUNDS DURATION SEED NODES PREFIX"
 
 build: ## Build the program
 	cargo build
@@ -64,6 +64,11 @@ test-race: ## Every interleaving of the rules; ROUNDS=5 of the concurrency tests
 		echo "== round $$round of $(ROUNDS)"; \
 		cargo test --release --test store_contract --test failover || exit; \
 	done
+
+stress-run: ## Kill and freeze `run` at random: DURATION=10m SEED=7 NODES=4
+	@STRESS_DURATION='$(or $(DURATION),1m)' \
+		$(if $(SEED),STRESS_SEED='$(SEED)') $(if $(NODES),STRESS_NODES='$(NODES)') \
+		cargo test --quiet --test stress_run
 
 bench: ## Measure, side by side with flock(1)
 	cargo bench

@@ -340,7 +340,7 @@ fn text(output: &Output) -> String {
     String::from_utf8([&output.stdout[..], &output.stderr].concat()).unwrap()
 }
 
-const TARGETS: [&str; 16] = [
+const TARGETS: [&str; 17] = [
     "help",
     "build",
     "demo",
@@ -353,6 +353,7 @@ const TARGETS: [&str; 16] = [
     "test",
     "test-coverage",
     "test-race",
+    "stress-run",
     "bench",
     "check",
     "install",

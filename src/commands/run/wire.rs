@@ -98,9 +98,9 @@ pub(super) fn receive<T: DeserializeOwned>(
     let received = loop {
         let mut into = [IoSliceMut::new(&mut bytes)];
         match rustix::net::recvmsg(&from, &mut into, &mut control, RecvFlags::CMSG_CLOEXEC) {
-            Err(Errno::INTR) => {}
-            // The other end died with something of ours unread.
-            Err(Errno::CONNRESET) => return Ok(None),
+            // The other end was closed with something of ours unread. The kernel
+            // says so once, and before the last words that came from there.
+            Err(Errno::INTR | Errno::CONNRESET) => {}
             received => break received?.bytes,
         }
     };
@@ -122,4 +122,20 @@ pub(super) fn asynchronous<T: AsFd + AsRawFd>(fd: T) -> io::Result<AsyncFd<T>> {
     // here owns its own, and the replacement is `unsafe`, which is forbidden.
     #[allow(deprecated)]
     AsyncFd::with_interest(fd, Interest::READABLE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_words_of_one_that_left_something_unread_are_heard() {
+        let (ours, theirs) = pair().unwrap();
+        send(&ours, &Order::Kill, &[]).unwrap();
+        send(&theirs, &Report::Gone, &[]).unwrap();
+        drop(theirs);
+        let report = receive(&ours).unwrap();
+        assert!(matches!(report, Some((Report::Gone, _))), "{report:?}");
+        assert!(receive::<Report>(&ours).unwrap().is_none());
+    }
 }
