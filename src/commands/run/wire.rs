@@ -98,9 +98,9 @@ pub(super) fn receive<T: DeserializeOwned>(
     let received = loop {
         let mut into = [IoSliceMut::new(&mut bytes)];
         match rustix::net::recvmsg(&from, &mut into, &mut control, RecvFlags::CMSG_CLOEXEC) {
-            Err(Errno::INTR) => {}
-            // The other end died with something of ours unread.
-            Err(Errno::CONNRESET) => return Ok(None),
+            // The other end has closed with something of ours unread. That is
+            // said once, and before what it had sent: read on.
+            Err(Errno::INTR | Errno::CONNRESET) => {}
             received => break received?.bytes,
         }
     };
