@@ -316,7 +316,10 @@ impl Wrapper {
             .map(|w| w.file().as_fd())
             .collect();
         guarded.start(leadership.term(), until, &witnesses)?;
-        self.voice.tell(Tell::CommandStarted(guarded.command()));
+        // Otherwise once the guard has said which process that is.
+        if let Some(command) = guarded.command() {
+            self.voice.tell(Tell::CommandStarted(command));
+        }
         // What is left of it now says that the command lives, not that this
         // process does, which may be frozen for days.
         drop(work);
@@ -336,7 +339,11 @@ impl Wrapper {
             tokio::select! {
                 biased;
                 report = guarded.next() => match report {
-                    Some(Report::Ready { .. }) => {}
+                    Some(Report::Ready { .. }) => {
+                        if let Some(command) = guarded.command() {
+                            self.voice.tell(Tell::CommandStarted(command));
+                        }
+                    }
                     Some(Report::Stopping) => {
                         ended.stopped = true;
                         self.voice.tell(Tell::Stopping);
