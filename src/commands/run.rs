@@ -156,7 +156,7 @@ impl Wrapper {
             self.kill_what_is_left().await;
         }
         let ended = led?;
-        let status = ended.status;
+        let status = ended.status.unwrap_or_default();
         if let Some(terminal) = &self.terminal
             && (ended.stopped || status > 128)
         {
@@ -316,7 +316,10 @@ impl Wrapper {
             .map(|w| w.file().as_fd())
             .collect();
         guarded.start(leadership.term(), until, &witnesses)?;
-        self.voice.tell(Tell::CommandStarted(guarded.command()));
+        // Otherwise once the guard has said which process that is.
+        if let Some(command) = guarded.command() {
+            self.voice.tell(Tell::CommandStarted(command));
+        }
         // What is left of it now says that the command lives, not that this
         // process does, which may be frozen for days.
         drop(work);
@@ -336,14 +339,18 @@ impl Wrapper {
             tokio::select! {
                 biased;
                 report = guarded.next() => match report {
-                    Some(Report::Ready { .. }) => {}
+                    Some(Report::Ready { .. }) => {
+                        if let Some(command) = guarded.command() {
+                            self.voice.tell(Tell::CommandStarted(command));
+                        }
+                    }
                     Some(Report::Stopping) => {
                         ended.stopped = true;
                         self.voice.tell(Tell::Stopping);
                     }
                     Some(Report::Denied { pid }) => self.voice.tell(Tell::Denied(pid)),
                     Some(Report::Ended { status }) => {
-                        ended.status = status;
+                        ended.status = Some(status);
                         ended.asked = sent_before.explains(status);
                         self.voice.tell(Tell::CommandEnded(status));
                     }
@@ -367,6 +374,8 @@ impl Wrapper {
                 sent = self.signals.next() => {
                     let sent = sent?;
                     let again = sent_before.note(sent.signal);
+                    // What the command left behind is being stopped.
+                    ended.asked |= ended.status.is_some() && sent.asks_to_end();
                     // The terminal's keys have reached the command already.
                     let reached = sent.by_terminal && self.terminal.is_some();
                     match sent.signal {
@@ -421,10 +430,11 @@ impl Wrapper {
 /// How a command ended.
 #[derive(Default)]
 struct Ended {
-    status: u8,
+    /// None while it runs.
+    status: Option<u8>,
     /// The guard stopped it, because its lease was over.
     stopped: bool,
-    /// It ended because we had been asked to.
+    /// We had been asked to end.
     asked: bool,
 }
 

@@ -1,7 +1,7 @@
 //! A small cluster of real processes, so that a test reads like sentences.
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::disallowed_methods)]
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -11,6 +11,8 @@ use leader_demo::clock::BootTime;
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use tempfile::TempDir;
+
+pub mod run;
 
 /// Far longer than anything here takes, even on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -143,10 +145,20 @@ impl Node {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
+        let stdout = child.stdout.take().unwrap();
+        Self::hear(id, child, move || stdout)
+    }
+
+    /// A process that tells its events somewhere; where is asked in a thread.
+    pub fn hear<R: Read>(
+        id: &str,
+        child: Child,
+        events: impl FnOnce() -> R + Send + 'static,
+    ) -> Self {
         let said = Arc::new(Said::default());
-        let (heard, stdout) = (said.clone(), child.stdout.take().unwrap());
+        let heard = said.clone();
         std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            for line in BufReader::new(events()).lines().map_while(Result::ok) {
                 let value = serde_json::from_str(&line).expect(&line);
                 heard.lines.lock().unwrap().0.push(value);
                 heard.more.notify_all();

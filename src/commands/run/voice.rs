@@ -20,7 +20,7 @@ pub(super) enum Tell {
     WaitsFor(Remains),
     NotStarted(String),
     StartsAnyway,
-    CommandStarted(Option<Pid>),
+    CommandStarted(Pid),
     Stopping,
     Denied(i32),
     CommandEnded(u8),
@@ -156,7 +156,7 @@ impl Teller {
             }
             Tell::CommandStarted(pid) => {
                 let mut said = Said::now("command_started");
-                said.more.command_pid = pid.map(Pid::as_raw_pid);
+                said.more.command_pid = Some(pid.as_raw_pid());
                 said
             }
             Tell::Stopping => {
