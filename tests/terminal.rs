@@ -369,6 +369,27 @@ fn what_is_killed_in_raw_mode_leaves_a_usable_terminal() {
 }
 
 #[test]
+fn after_a_shell_that_was_killed_the_next_one_has_the_terminal() {
+    let Some(terminal) = Terminal::open(SHORT) else {
+        return;
+    };
+    terminal.types("leader-demo run -- bash --norc -i");
+    let first = terminal.runs(&["bash", "--norc", "-i"]);
+    terminal.types(&format!("PS1='{INNER} '; clear"));
+    terminal.prompts(INNER);
+    terminal.loses_the_lease();
+    eventually("another shell runs", || {
+        let running = terminal.running(&["bash", "--norc", "-i"]);
+        running.is_some_and(|pid| pid != first)
+    });
+    terminal.types("clear; echo in term $LEADER_DEMO_TERM");
+    terminal.shows("in term 2");
+    terminal.types("exit 4");
+    terminal.ended_with(4);
+    terminal.has_a_sane_terminal();
+}
+
+#[test]
 fn it_is_a_part_of_a_pipeline() {
     let Some(terminal) = Terminal::open(LONG) else {
         return;
