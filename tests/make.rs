@@ -4,12 +4,14 @@
 
 mod common;
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
-use common::{Cluster, PATIENCE};
+use common::Cluster;
+use common::shell::{
+    Screen, eventually, eventually_some, processes_with, tmux, tmux_is_installed,
+    without_the_developers_settings,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -113,6 +115,51 @@ impl Demo {
         eventually_some("another leader", || self.leader().filter(|new| *new != old))
     }
 
+    /// A screen on which `demo TARGET` makes that target.
+    fn screen(&self, columns: u16, rows: u16) -> Screen {
+        let screen = Screen::new(self.dir.path(), columns, rows);
+        let variables = self
+            .variables()
+            .map(|(name, value)| format!("{name}={value}"));
+        screen.type_line(&format!("cd {}", env!("CARGO_MANIFEST_DIR")));
+        screen.type_line(&format!(
+            "demo() {{ {} make \"$@\"; }}",
+            variables.join(" ")
+        ));
+        screen
+    }
+
+    /// The socket of the demo's own tmux.
+    fn socket(&self) -> Option<String> {
+        let folder = std::fs::read_dir(self.dir.path())
+            .unwrap()
+            .flatten()
+            .find(|entry| entry.file_name().to_string_lossy().starts_with("tmux-"))?;
+        std::fs::read_dir(folder.path())
+            .unwrap()
+            .flatten()
+            .map(|entry| entry.file_name().into_string().unwrap())
+            .find(|name| name != "screen")
+    }
+
+    fn tmux(&self, command: &str) -> String {
+        let socket = self.socket().expect("a tmux of its own");
+        tmux(self.dir.path(), &socket, command)
+    }
+
+    fn panes(&self) -> Vec<String> {
+        self.tmux("list-panes -a -F #{pane_title}")
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// All that the nodes have printed, also what no longer fits the screen.
+    fn nodes_said(&self) -> String {
+        let capture = |pane| self.tmux(&format!("capture-pane -p -S - -t demo:0.{pane}"));
+        (0..3).map(capture).collect()
+    }
+
     fn assert_nothing_is_left(&self) {
         eventually("no process is left", || self.processes().is_empty());
         let left: Vec<_> = std::fs::read_dir(self.lock_dir())
@@ -149,161 +196,6 @@ impl Here {
     }
 }
 
-/// A terminal, which is a tmux; what is typed into it runs in a shell.
-struct Screen {
-    dir: PathBuf,
-}
-
-impl Screen {
-    fn new(demo: &Demo, columns: u16, rows: u16) -> Self {
-        let screen = Self {
-            dir: demo.dir.path().to_owned(),
-        };
-        let size = format!("-x{columns} -y{rows}");
-        screen.tmux(&format!("new-session -d {size} -s screen bash --norc"));
-        screen.tmux("set-option status off");
-        let variables = demo
-            .variables()
-            .map(|(name, value)| format!("{name}={value}"));
-        screen.type_line(&format!("cd {}", env!("CARGO_MANIFEST_DIR")));
-        screen.type_line(&format!(
-            "demo() {{ {} make \"$@\"; }}",
-            variables.join(" ")
-        ));
-        screen
-    }
-
-    fn tmux(&self, command: &str) -> String {
-        tmux(&self.dir, "screen", command)
-    }
-
-    fn press(&self, keys: &str) {
-        self.tmux(&format!("send-keys -t screen {keys}"));
-    }
-
-    fn type_line(&self, line: &str) {
-        let args = ["send-keys", "-t", "screen", "-l", line];
-        assert!(
-            tmux_command(&self.dir, "screen")
-                .args(args)
-                .status()
-                .unwrap()
-                .success()
-        );
-        self.press("Enter");
-    }
-
-    fn shows(&self) -> String {
-        self.tmux("capture-pane -p -t screen")
-    }
-
-    fn until_it_shows(&self, what: &[&str]) {
-        eventually(&format!("the screen shows {what:?}"), || {
-            let shown = self.shows();
-            what.iter().all(|text| shown.contains(text))
-        });
-    }
-
-    /// The socket of the demo's own tmux.
-    fn demo_socket(&self) -> Option<String> {
-        let folder = std::fs::read_dir(&self.dir)
-            .unwrap()
-            .flatten()
-            .find(|entry| entry.file_name().to_string_lossy().starts_with("tmux-"))?;
-        std::fs::read_dir(folder.path())
-            .unwrap()
-            .flatten()
-            .map(|entry| entry.file_name().into_string().unwrap())
-            .find(|name| name != "screen")
-    }
-
-    fn demo_panes(&self) -> Vec<String> {
-        self.demo_tmux("list-panes -a -F #{pane_title}")
-            .lines()
-            .map(str::to_owned)
-            .collect()
-    }
-
-    /// All that the nodes have printed, also what no longer fits the screen.
-    fn demo_said(&self) -> String {
-        let capture = |pane| self.demo_tmux(&format!("capture-pane -p -S - -t demo:0.{pane}"));
-        (0..3).map(capture).collect()
-    }
-
-    fn demo_tmux(&self, command: &str) -> String {
-        let socket = self.demo_socket().expect("a tmux of its own");
-        tmux(&self.dir, &socket, command)
-    }
-}
-
-impl Drop for Screen {
-    fn drop(&mut self) {
-        let _ = tmux_command(&self.dir, "screen")
-            .arg("kill-server")
-            .status();
-    }
-}
-
-fn tmux_command(dir: &Path, socket: &str) -> Command {
-    let mut command = without_the_developers_settings("tmux");
-    command.env("TMUX_TMPDIR", dir);
-    command.args(["-u", "-f", "/dev/null", "-L", socket]);
-    command
-}
-
-fn tmux(dir: &Path, socket: &str, command: &str) -> String {
-    let output = tmux_command(dir, socket)
-        .args(command.split(' '))
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{command}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-fn without_the_developers_settings(program: &str) -> Command {
-    let mut command = Command::new(program);
-    command.current_dir(env!("CARGO_MANIFEST_DIR"));
-    for (name, _) in std::env::vars() {
-        let set = ["TMUX", "NO_COLOR", "NODE_ID", "ARGS", "RUST_LOG"].contains(&&*name);
-        let prefixed = ["LEADER_DEMO_", "LOCK_", "LEASE_", "MAKE"]
-            .iter()
-            .any(|prefix| name.starts_with(prefix));
-        if set || prefixed {
-            command.env_remove(name);
-        }
-    }
-    command
-}
-
-/// False, and the reader is told, where there is no tmux.
-fn tmux_is_installed() -> bool {
-    let installed = Command::new("tmux").arg("-V").output().is_ok();
-    if !installed {
-        common::skip("tmux is not installed");
-    }
-    installed
-}
-
-fn processes_with(mark: &str) -> Vec<Pid> {
-    let of = |entry: std::fs::DirEntry| {
-        let pid = entry.file_name().to_str()?.parse().ok()?;
-        let mut environment = Vec::new();
-        std::fs::File::open(entry.path().join("environ"))
-            .ok()?
-            .read_to_end(&mut environment)
-            .ok()?;
-        let marked = environment
-            .split(|byte| *byte == 0)
-            .any(|variable| variable == mark.as_bytes());
-        Pid::from_raw(pid).filter(|_| marked)
-    };
-    std::fs::read_dir("/proc")
-        .unwrap()
-        .flatten()
-        .filter_map(of)
-        .collect()
-}
-
 /// A process that has nothing to do with the demo.
 struct Bystander(Child);
 
@@ -319,21 +211,6 @@ impl Drop for Bystander {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
-}
-
-fn eventually_some<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "never: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    eventually_some(what, || holds().then_some(()));
 }
 
 fn text(output: &Output) -> String {
@@ -459,7 +336,7 @@ fn ctrl_c_stops_each_node_once() {
         return;
     }
     let demo = Demo::new(LONG);
-    let screen = Screen::new(&demo, 80, 24);
+    let screen = demo.screen(80, 24);
     let output = demo.dir.path().join("output");
     screen.type_line(&format!(
         "demo demo-parallel >{}; echo over",
@@ -479,7 +356,7 @@ fn in_tmux_a_killed_leader_is_replaced_and_started_again() {
         return;
     }
     let demo = Demo::new(LONG);
-    let screen = Screen::new(&demo, 200, 50);
+    let screen = demo.screen(200, 50);
     screen.type_line("demo demo-parallel");
     screen.until_it_shows(&[
         "node-1 ─",
@@ -489,7 +366,7 @@ fn in_tmux_a_killed_leader_is_replaced_and_started_again() {
         "Status: LEADER",
     ]);
     let panes = ["node-1", "node-2", "node-3", "what to try"];
-    assert_eq!(screen.demo_panes(), panes);
+    assert_eq!(demo.panes(), panes);
 
     let first = eventually_some("a leader", || demo.leader());
     kill_process(first, Signal::KILL).unwrap();
@@ -511,7 +388,7 @@ fn in_tmux_a_killed_leader_is_replaced_and_started_again() {
     screen.until_it_shows(&["The demo goes on"]);
     screen.type_line("clear; demo demo-parallel");
     screen.until_it_shows(&["k  kill -9", "Status: LEADER"]);
-    assert_eq!(screen.demo_panes(), panes);
+    assert_eq!(demo.panes(), panes);
     assert_eq!(demo.leader(), Some(second));
     assert_eq!(demo.nodes().len(), 3);
 
@@ -529,7 +406,7 @@ fn in_tmux_a_stopped_leader_is_replaced_and_steps_down_when_woken() {
         return;
     }
     let demo = Demo::new(SHORT);
-    let screen = Screen::new(&demo, 80, 24);
+    let screen = demo.screen(80, 24);
     screen.type_line("demo demo-parallel");
     screen.until_it_shows(&["q  stop all", "Status: LEADER"]);
     let first = eventually_some("a leader", || demo.leader());
@@ -538,7 +415,7 @@ fn in_tmux_a_stopped_leader_is_replaced_and_steps_down_when_woken() {
     let second = demo.another_leader_than(first);
     screen.press("c");
     eventually("the old leader steps down", || {
-        screen.demo_said().contains("LOST LEADERSHIP")
+        demo.nodes_said().contains("LOST LEADERSHIP")
     });
     // The one that leads by now was not what was woken, or killed.
     assert_eq!(demo.leader(), Some(second));

@@ -1,0 +1,401 @@
+//! The scripts and the unit of `examples/run/`: run as they are, several at once.
+#![allow(missing_docs, clippy::disallowed_methods)]
+
+mod common;
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use common::Cluster;
+use common::shell::{eventually, processes_with, without_the_developers_settings};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_leader-demo");
+
+/// A machine, or several: all that the examples share is this directory.
+struct Place {
+    dir: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn reads(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    fn writes(&self, name: &str, content: &str) {
+        fs::write(self.path(name), content).unwrap();
+    }
+
+    fn mark(&self) -> (&'static str, String) {
+        ("EXAMPLE_AT", self.dir.path().display().to_string())
+    }
+
+    /// Any program, with `leader-demo` on its path.
+    fn program(&self, program: impl AsRef<Path>) -> Command {
+        let mut command = without_the_developers_settings(program.as_ref().to_str().unwrap());
+        let bin = Path::new(PROGRAM).parent().unwrap().display();
+        let path = std::env::var("PATH").unwrap();
+        let (name, value) = self.mark();
+        command
+            .env("PATH", format!("{bin}:{path}"))
+            .env(name, value)
+            .current_dir(self.dir.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    fn example(&self, name: &str, args: &[&str]) -> Command {
+        let mut command = self.program(example(name));
+        command.args(args);
+        command
+    }
+
+    /// A leader of this term writes.
+    fn writes_in_term(&self, term: u64, args: &[&str], content: &str) -> Output {
+        self.writes("content", content);
+        self.example("fenced-write.sh", args)
+            .env("LEADER_DEMO_TERM", term.to_string())
+            .stdin(fs::File::open(self.path("content")).unwrap())
+            .output()
+            .unwrap()
+    }
+
+    /// What is here, without what the test made.
+    fn files(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.dir.path()).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name != "content")
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+/// What a failed test leaves behind goes too.
+impl Drop for Place {
+    fn drop(&mut self) {
+        let (name, value) = self.mark();
+        for pid in processes_with(&format!("{name}={value}")) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+fn example(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("examples/run")
+        .join(name)
+}
+
+fn four<T>(one: impl FnMut(usize) -> T) -> Vec<T> {
+    (0..4).map(one).collect()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8([&output.stdout[..], &output.stderr].concat()).unwrap()
+}
+
+fn send(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+const BEFORE: &str = "term 0\nversion 1\nalice\nbob\n";
+const AFTER: &str = "version 2\nalice,active\nbob,active\n";
+/// Done twice, it would be seen.
+const WORK: &str = "echo >>begun; sleep 0.2; sed 's/$/,active/'";
+
+#[test]
+fn a_migration_is_done_once_however_many_start_it() {
+    let place = Place::new();
+    place.writes("accounts", BEFORE);
+    let migrate = ["accounts", "2", "sh", "-c", WORK];
+    let all = four(|_| place.example("migrate.sh", &migrate).spawn().unwrap());
+    let said: Vec<_> = all
+        .into_iter()
+        .map(|one| {
+            let output = one.wait_with_output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+            text(&output)
+        })
+        .collect();
+    let count = |what: &str| said.iter().filter(|said| said.contains(what)).count();
+    assert_eq!(count("at version 2 now"), 1, "{said:?}");
+    assert_eq!(count("at version 2 already"), 3, "{said:?}");
+
+    let again = place.example("migrate.sh", &migrate).output().unwrap();
+    assert!(again.status.success(), "{again:?}");
+    assert_eq!(place.reads("begun").lines().count(), 1);
+    assert_eq!(place.reads("accounts").split_once('\n').unwrap().1, AFTER);
+}
+
+#[test]
+fn a_migration_that_was_killed_in_the_middle_is_done_by_the_next() {
+    let place = Place::new();
+    place.writes("accounts", BEFORE);
+    let stuck = ["accounts", "2", "sh", "-c", "echo >>begun; sleep 1000"];
+    let mut first = place.example("migrate.sh", &stuck).spawn().unwrap();
+    eventually("the first has begun", || place.path("begun").exists());
+    let next = ["accounts", "2", "sh", "-c", WORK];
+    let next = place.example("migrate.sh", &next).spawn().unwrap();
+    send(&first, Signal::KILL);
+    first.wait().unwrap();
+    let next = next.wait_with_output().unwrap();
+    assert!(
+        text(&next).contains("at version 2 now, migrated in term 2"),
+        "{next:?}"
+    );
+    assert_eq!(place.reads("accounts"), format!("term 2\n{AFTER}"));
+}
+
+#[test]
+fn a_migration_that_fails_changes_nothing_and_says_so() {
+    let place = Place::new();
+    place.writes("accounts", BEFORE);
+    for (args, code) in [
+        (["accounts", "2", "sh", "-c", "echo half; exit 7"], 7),
+        (["accounts", "9", "sh", "-c", "cat"], 1),
+    ] {
+        let failed = place.example("migrate.sh", &args).output().unwrap();
+        assert_eq!(failed.status.code(), Some(code), "{failed:?}");
+        let content = place.reads("accounts");
+        assert!(content.ends_with("version 1\nalice\nbob\n"), "{content}");
+    }
+}
+
+#[test]
+fn an_old_leader_does_not_migrate() {
+    let place = Place::new();
+    place.writes("accounts", BEFORE);
+    place.writes_in_term(3, &["--fence", "accounts"], "");
+    let fenced = place.reads("accounts");
+    let late = place
+        .example("migrate-step.sh", &["accounts", "2", "cat"])
+        .env("LEADER_DEMO_TERM", "2")
+        .output()
+        .unwrap();
+    assert_eq!(late.status.code(), Some(1));
+    assert!(text(&late).contains("refused: term 2 is over"), "{late:?}");
+    assert_eq!(place.reads("accounts"), fenced);
+}
+
+#[test]
+fn a_fenced_write_refuses_every_term_below_the_highest() {
+    let place = Place::new();
+    let written = |term, content: &str| {
+        let output = place.writes_in_term(term, &["report"], content);
+        assert_eq!(output.status.success(), !text(&output).contains("refused"));
+        output.status.success()
+    };
+    assert!(written(5, "five\n"));
+    assert!(!written(4, "four\n"));
+    assert!(written(5, "five again\n"));
+    assert_eq!(place.reads("report"), "term 5\nfive again\n");
+
+    let fence = ["--fence", "report"];
+    assert!(!place.writes_in_term(4, &fence, "").status.success());
+    assert!(place.writes_in_term(10, &fence, "").status.success());
+    assert_eq!(place.reads("report"), "term 10\nfive again\n");
+    assert!(!written(9, "nine\n"));
+    assert!(written(10, ""));
+    assert_eq!(place.reads("report"), "term 10\n");
+    assert_eq!(place.files(), ["report", "report.fence"]);
+}
+
+#[test]
+fn a_fenced_write_replaces_no_file_of_another_kind_and_needs_a_term() {
+    let place = Place::new();
+    for other in ["hello\n", "", "term x[$(touch\u{a0}pwned)]\n", "term\n"] {
+        place.writes("report", other);
+        let output = place.writes_in_term(5, &["report"], "five\n");
+        assert!(text(&output).contains("is no term"), "{output:?}");
+        assert_eq!(place.reads("report"), other);
+    }
+    let outside = place
+        .example("fenced-write.sh", &["report"])
+        .output()
+        .unwrap();
+    assert!(text(&outside).contains("leader-demo run"), "{outside:?}");
+    assert_eq!(place.files(), ["report", "report.fence"]);
+}
+
+#[test]
+fn of_many_fenced_writes_at_once_the_highest_term_stays() {
+    let place = Place::new();
+    for round in 0..5 {
+        let highest = round * 100 + 20;
+        let writers: Vec<_> = (highest - 19..=highest)
+            .map(|term| {
+                place.writes("content", "of its term\n");
+                let mut writer = place.example("fenced-write.sh", &["report"]);
+                writer
+                    .env("LEADER_DEMO_TERM", term.to_string())
+                    .stdin(fs::File::open(place.path("content")).unwrap());
+                (term, writer.spawn().unwrap())
+            })
+            .collect();
+        for (term, writer) in writers {
+            let output = writer.wait_with_output().unwrap();
+            assert!(term < highest || output.status.success(), "{output:?}");
+        }
+        assert_eq!(
+            place.reads("report"),
+            format!("term {highest}\nof its term\n")
+        );
+    }
+    assert_eq!(place.files(), ["report", "report.fence"]);
+}
+
+#[test]
+fn the_frozen_leader_is_refused() {
+    let place = Place::new();
+    let shown = place
+        .example("frozen-leader.sh", &[])
+        .env("TMPDIR", place.dir.path())
+        .output()
+        .unwrap();
+    assert!(shown.status.success(), "{shown:?}");
+    let shown = text(&shown);
+    for step in [
+        "term 1\nwritten by the old",
+        "term 2\nwritten by the new",
+        "refused: term 1 is over, report has seen term 2",
+    ] {
+        assert!(shown.contains(step), "{step}: {shown}");
+    }
+    assert!(!shown.contains("LATE"), "{shown}");
+    assert_eq!(place.files(), Vec::<String>::new());
+}
+
+#[test]
+fn of_one_cron_job_on_many_machines_one_does_it_each_time() {
+    let place = Place::new();
+    let job = ["locks", "report", "sh", "-c", "echo >>done"];
+    let start = || {
+        let mut job = place.example("cron-job.sh", &job);
+        job.env("HOLD_FOR", "10m").spawn().unwrap()
+    };
+    let done = || place.reads("done").lines().count();
+    let mut holds = Vec::new();
+    for time in 1..=2 {
+        let mut machines = four(|_| start());
+        eventually("all but one have ended", || {
+            machines.retain_mut(|machine| match machine.try_wait().unwrap() {
+                Some(status) => {
+                    let mut said = String::new();
+                    machine
+                        .stderr
+                        .take()
+                        .unwrap()
+                        .read_to_string(&mut said)
+                        .unwrap();
+                    assert!(status.success(), "{status}: {said}");
+                    false
+                }
+                None => true,
+            });
+            machines.len() == 1
+        });
+        eventually("it is done", || done() == time);
+        // A clock that is late.
+        assert!(start().wait().unwrap().success());
+        assert_eq!(done(), time);
+        // Nobody waits ten minutes for the next time.
+        let mut holder = machines.pop().unwrap();
+        send(&holder, Signal::TERM);
+        assert!(holder.wait().unwrap().success());
+        holds.push(holder);
+    }
+}
+
+#[test]
+fn a_cron_job_that_fails_says_so_and_holds_nothing() {
+    let place = Place::new();
+    for _ in 0..2 {
+        let job = ["locks", "report", "sh", "-c", "echo >>begun; exit 7"];
+        let failed = place.example("cron-job.sh", &job).output().unwrap();
+        assert_eq!(failed.status.code(), Some(7), "{failed:?}");
+    }
+    assert_eq!(place.reads("begun").lines().count(), 2);
+}
+
+/// The unit, for a machine where everything is in this place.
+fn unit(place: &Place) -> String {
+    let unit = fs::read_to_string(example("leader-demo@.service")).unwrap();
+    let here = place.dir.path().to_str().unwrap();
+    unit.replace("/usr/local/bin/leader-demo", PROGRAM)
+        .replace("/usr/local/bin", here)
+        .replace("/var/lib", here)
+}
+
+#[test]
+fn systemd_understands_the_unit() {
+    if Command::new("systemd-analyze")
+        .arg("--version")
+        .output()
+        .is_err()
+    {
+        return common::skip("systemd-analyze is not installed");
+    }
+    let place = Place::new();
+    std::os::unix::fs::symlink("/bin/true", place.path("job")).unwrap();
+    place.writes("leader-demo@job.service", &unit(&place));
+    let verified = place
+        .program("systemd-analyze")
+        .args(["verify", "./leader-demo@job.service"])
+        .output()
+        .unwrap();
+    assert!(verified.status.success(), "{verified:?}");
+    assert_eq!(text(&verified), "");
+}
+
+#[test]
+fn stopped_as_systemd_does_it_the_service_is_told_once_and_ends_as_the_unit_expects() {
+    let place = Place::new();
+    place.writes("job", "#!/bin/sh\ntrap 'echo told >>log; kill %1; exit 143' TERM\nsleep 1000 & echo begun >log; wait\n");
+    let made = Command::new("chmod")
+        .arg("+x")
+        .arg(place.path("job"))
+        .status();
+    assert!(made.unwrap().success());
+    let unit = unit(&place);
+    let says = |name: &str| {
+        let line = unit
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{name}=")));
+        line.unwrap_or_else(|| panic!("no {name}"))
+            .replace("%i", "job")
+    };
+    // What the rest of this stands in for.
+    assert_eq!(says("KillMode"), "mixed");
+
+    let start = says("ExecStart");
+    let mut words = start.split(' ');
+    let mut service = place
+        .program(words.next().unwrap())
+        .args(words)
+        .spawn()
+        .unwrap();
+    eventually("it has begun", || place.reads("log") == "begun\n");
+    send(&service, Signal::TERM);
+    let code = service.wait().unwrap().code().unwrap();
+    assert_eq!(code.to_string(), says("SuccessExitStatus"));
+    assert_eq!(place.reads("log"), "begun\ntold\n");
+    let locks = Cluster::at(&place.path("leader-demo"), &[]);
+    assert!(locks.dir().join("job.lock").is_dir());
+}
