@@ -26,7 +26,7 @@ pub(crate) enum Command {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// Lines for people, in local time.
+    /// Lines for people.
     Text,
     /// One JSON object a line.
     Json,

@@ -224,6 +224,20 @@ fn ctrl_c_ends_the_command_and_gives_the_lease_back() {
 }
 
 #[test]
+fn ctrl_c_ends_a_loop_around_it() {
+    let Some(terminal) = Terminal::open(LONG) else {
+        return;
+    };
+    // A shell goes on after a command that exits with 130; not after one that
+    // dies of the signal.
+    terminal.types("sh -c 'for i in 1 2 3; do leader-demo run -- sleep 100; done'");
+    terminal.runs(SLEEP);
+    terminal.presses("C-c");
+    terminal.ended_with(130);
+    assert_eq!(terminal.processes(), []);
+}
+
+#[test]
 fn ctrl_c_ends_the_waiting() {
     let Some(terminal) = Terminal::open(LONG) else {
         return;

@@ -67,12 +67,17 @@ pub(crate) fn run(run: Run) -> Result<u8> {
     let store = Arc::new(super::open_store(&run.election)?);
     let ended = super::runtime()?.block_on(async {
         let mut wrapper = Wrapper::new(run, store, &blocked)?;
-        let ended = wrapper.work().await;
+        let code = wrapper.work().await;
+        let interrupted = wrapper.signals.interrupted;
         wrapper.leave().await;
-        ended
+        anyhow::Ok((code?, interrupted))
     });
     lines.flush();
-    ended
+    let (code, interrupted) = ended?;
+    if interrupted && code == by_signal(Signal::INT) {
+        signals::die_of_interrupt();
+    }
+    Ok(code)
 }
 
 struct Wrapper {

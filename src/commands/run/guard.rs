@@ -94,6 +94,7 @@ enum Phase {
 pub(super) fn main(args: impl Iterator<Item = OsString>) -> Result<()> {
     // Nothing but SIGKILL ends a guard before its time.
     let children = signals::children_only()?;
+    helper::call_oneself("leader-guard");
     let charge = Charge::from_args(args)?;
     let control = io::stdin().as_fd().try_clone_to_owned()?;
     let Some((Order::Prepare, descriptors)) = wire::receive(&control)? else {

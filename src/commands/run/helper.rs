@@ -25,6 +25,11 @@ pub(super) fn assist() -> Option<ExitCode> {
     }))
 }
 
+/// What `ps` and `top` show; the program's path would say no more than "exe".
+pub(super) fn call_oneself(name: &str) {
+    let _ = std::fs::write("/proc/self/comm", name);
+}
+
 pub(super) fn number<T: FromStr>(args: &mut impl Iterator<Item = OsString>) -> Result<T> {
     let number = args.next().and_then(|arg| arg.to_str()?.parse().ok());
     number.context("not to be started by hand")

@@ -69,18 +69,25 @@ pub(super) fn block() -> Result<Blocked> {
     Ok(Blocked { set, before })
 }
 
-pub(super) struct Signals(AsyncFd<SignalFd>);
+pub(super) struct Signals {
+    fd: AsyncFd<SignalFd>,
+    /// Ctrl+C was pressed.
+    pub(super) interrupted: bool,
+}
 
 impl Signals {
     pub(super) fn listen(blocked: &Blocked) -> Result<Self> {
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let fd = SignalFd::with_flags(&blocked.set, flags).context("cannot listen for signals")?;
-        Ok(Self(asynchronous(fd)?))
+        Ok(Self {
+            fd: asynchronous(fd)?,
+            interrupted: false,
+        })
     }
 
     pub(super) async fn next(&mut self) -> io::Result<Sent> {
         let info = self
-            .0
+            .fd
             .async_io(Interest::READABLE, |fd| {
                 fd.read_signal()?
                     .ok_or_else(|| io::ErrorKind::WouldBlock.into())
@@ -89,10 +96,12 @@ impl Signals {
         // SI_KERNEL in sigaction(2).
         const BY_KERNEL: i32 = 0x80;
         let signal = Signal::from_named_raw(info.ssi_signo as i32);
-        Ok(Sent {
+        let sent = Sent {
             signal: signal.ok_or(io::ErrorKind::InvalidData)?,
             by_terminal: info.ssi_code == BY_KERNEL,
-        })
+        };
+        self.interrupted |= sent.by_terminal && sent.signal == Signal::INT;
+        Ok(sent)
     }
 
     /// The next signal that asks this process to end.
@@ -106,6 +115,12 @@ impl Signals {
             }
         }
     }
+}
+
+/// Ends this process as Ctrl+C ends one: a shell that runs a loop ends it too.
+pub(super) fn die_of_interrupt() {
+    let _ = set([Signal::INT]).thread_unblock();
+    let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::INT);
 }
 
 /// The guard: nothing but the end of a child.

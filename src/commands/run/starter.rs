@@ -16,6 +16,7 @@ use super::{helper, signals};
 pub(super) const NAME: &str = "__start";
 
 pub(super) fn main(mut args: impl Iterator<Item = OsString>) -> Result<ExitCode> {
+    helper::call_oneself("leader-starter");
     let guard = Pid::from_raw(helper::number(&mut args)?);
     let blocked = helper::number(&mut args)?;
     // The command inherits this: it does not outlive its guard. The guard has
