@@ -5,6 +5,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use common::run::{LONG, Run, Runs, SHORT, eventually, is_alive, pid, send, state};
 use rustix::process::{Pid, Signal};
@@ -48,6 +49,34 @@ fn nothing_is_left_when_the_guard_is_killed() {
 #[test]
 fn nothing_is_left_when_the_command_is_killed() {
     killed(Run::command, Some(137));
+}
+
+/// Every few milliseconds another process, so that none is found twice.
+const HOPPER: &str = r#"#!/bin/sh
+echo hop >>"$HERE/hops"
+setsid hop &
+"#;
+
+#[test]
+fn what_hops_from_process_to_process_is_gone_when_the_wrapper_says_so() {
+    for _ in 0..10 {
+        let runs = Runs::new(SHORT);
+        let hop = runs.here().join("bin/hop");
+        fs::write(&hop, HOPPER).unwrap();
+        fs::set_permissions(&hop, fs::Permissions::from_mode(0o700)).unwrap();
+        let mut first = runs.start("first", "hop; exec tick");
+        first.says("ticking");
+        send(first.guard(), Signal::KILL);
+        assert_eq!(first.code(), 125);
+        // Each process has had this lock from the one before.
+        for claim in fs::read_dir(runs.lease().join("claims")).unwrap() {
+            let claim = claim.unwrap();
+            if claim.file_name().to_string_lossy().starts_with("work-") {
+                let claim = fs::File::open(claim.path()).unwrap();
+                fs2::FileExt::try_lock_exclusive(&claim).expect("something works on");
+            }
+        }
+    }
 }
 
 #[test]
