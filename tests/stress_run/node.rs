@@ -134,8 +134,9 @@ impl Node {
                 ended => return Ok(ended),
             }
             let mut family = Family::of(wrapper.process.pid);
-            let leads = family.command.is_some();
             let waits = family.starter.is_some();
+            // Or is about to end, with the command gone and not all that it left.
+            let leads = family.guard.is_some() && !waits;
             // Most nodes wait, and it is the leader that matters.
             if waits && self.dice.below(6) > 0 {
                 continue;
