@@ -21,6 +21,10 @@ struct Stat {
     zombie: bool,
 }
 
+/// How often to look for what was started since the last look. Whoever is never
+/// done with starting processes must not keep us from what comes next.
+const LOOKS: usize = 4;
+
 /// The processes below `root` that have not ended, without `except` and what
 /// is below those.
 pub(super) fn below(root: Pid, except: &[Pid]) -> Vec<Pid> {
@@ -33,18 +37,18 @@ pub(super) fn below(root: Pid, except: &[Pid]) -> Vec<Pid> {
         .collect()
 }
 
-/// Signals everything below `root`, until nothing there is left that has not
-/// been. Returns those that it may not signal.
+/// Signals everything below `root`, and what that has started meanwhile, unless
+/// there is no end to it. Returns those that it may not signal.
 pub(super) fn signal(root: Pid, except: &[Pid], signals: &[Signal]) -> Vec<Pid> {
     let mut reached = HashSet::new();
     let mut denied = Vec::new();
-    loop {
+    for _ in 0..LOOKS {
         let new: Vec<_> = below(root, except)
             .into_iter()
             .filter(|pid| reached.insert(*pid))
             .collect();
         if new.is_empty() {
-            return denied;
+            break;
         }
         for pid in new {
             if send(root, pid, signals) == Err(Errno::PERM) {
@@ -52,6 +56,7 @@ pub(super) fn signal(root: Pid, except: &[Pid], signals: &[Signal]) -> Vec<Pid> 
             }
         }
     }
+    denied
 }
 
 /// Kills what is below `root` now. What forks faster than that is found by the
