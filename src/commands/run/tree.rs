@@ -19,6 +19,9 @@ struct Stat {
     group: i32,
     /// It has ended, and its parent has not noticed.
     zombie: bool,
+    /// When, in ticks since the machine was started: tells it from another
+    /// that has its number later.
+    started: u64,
 }
 
 /// How often to look for what was started since the last look. Whoever is never
@@ -28,12 +31,17 @@ const LOOKS: usize = 4;
 /// The processes below `root` that have not ended, without `except` and what
 /// is below those.
 pub(super) fn below(root: Pid, except: &[Pid]) -> Vec<Pid> {
+    living(root, except)
+        .into_iter()
+        .map(|(pid, _)| pid)
+        .collect()
+}
+
+fn living(root: Pid, except: &[Pid]) -> Vec<(Pid, Stat)> {
     let all = all();
-    let tree = reach(root, except, &all);
-    let lives = |pid: &i32| all.get(pid).is_some_and(|stat| !stat.zombie);
-    tree.into_iter()
-        .filter(lives)
-        .filter_map(Pid::from_raw)
+    let tree = reach(root, except, &all).into_iter();
+    tree.filter_map(|pid| Some((Pid::from_raw(pid)?, *all.get(&pid)?)))
+        .filter(|(_, stat)| !stat.zombie)
         .collect()
 }
 
@@ -43,15 +51,13 @@ pub(super) fn signal(root: Pid, except: &[Pid], signals: &[Signal]) -> Vec<Pid> 
     let mut reached = HashSet::new();
     let mut denied = Vec::new();
     for _ in 0..LOOKS {
-        let new: Vec<_> = below(root, except)
-            .into_iter()
-            .filter(|pid| reached.insert(*pid))
-            .collect();
+        let mut new = living(root, except);
+        new.retain(|(pid, _)| reached.insert(*pid));
         if new.is_empty() {
             break;
         }
-        for pid in new {
-            if send(root, pid, signals) == Err(Errno::PERM) {
+        for (pid, stat) in new {
+            if send(pid, stat, signals) == Err(Errno::PERM) {
                 denied.push(pid);
             }
         }
@@ -77,21 +83,21 @@ pub(super) fn kill(root: Pid, except: &[Pid]) -> Vec<Pid> {
     {
         let _ = rustix::process::kill_process_group(group, Signal::KILL);
     }
-    let mut denied = below(root, except);
-    denied.retain(|pid| send(root, *pid, &[Signal::KILL]) == Err(Errno::PERM));
-    denied
+    let mut denied = living(root, except);
+    denied.retain(|(pid, stat)| send(*pid, *stat, &[Signal::KILL]) == Err(Errno::PERM));
+    denied.into_iter().map(|(pid, _)| pid).collect()
 }
 
 /// A pid may have become another process's since it was found: it is held by a
-/// descriptor first, and then looked at again.
-fn send(root: Pid, pid: Pid, signals: &[Signal]) -> Result<(), Errno> {
+/// descriptor first, and then looked at again. What was below us still is.
+fn send(pid: Pid, found: Stat, signals: &[Signal]) -> Result<(), Errno> {
     let held = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
         Ok(held) => Some(held),
         // Before Linux 5.3: nothing better than the number itself.
         Err(Errno::NOSYS) => None,
         Err(e) => return Err(e),
     };
-    if !is_below(root, pid) {
+    if stat(pid.as_raw_pid()).is_none_or(|stat| stat.started != found.started) {
         return Ok(());
     }
     for signal in signals {
@@ -101,18 +107,6 @@ fn send(root: Pid, pid: Pid, signals: &[Signal]) -> Result<(), Errno> {
         }
     }
     Ok(())
-}
-
-fn is_below(root: Pid, pid: Pid) -> bool {
-    let mut at = pid.as_raw_pid();
-    // A parent that ended meanwhile has left its children to one above it.
-    while let Some(stat) = stat(at) {
-        if stat.parent == root.as_raw_pid() {
-            return true;
-        }
-        at = stat.parent;
-    }
-    false
 }
 
 fn reach(root: Pid, except: &[Pid], all: &HashMap<i32, Stat>) -> Vec<i32> {
@@ -151,10 +145,13 @@ fn parse(line: &[u8]) -> Option<Stat> {
     let rest = std::str::from_utf8(&line[after_name..]).ok()?;
     let mut fields = rest.split_ascii_whitespace();
     let state = fields.next()?;
+    let parent = fields.next()?.parse().ok()?;
+    let group = fields.next()?.parse().ok()?;
     Some(Stat {
-        parent: fields.next()?.parse().ok()?,
-        group: fields.next()?.parse().ok()?,
+        parent,
+        group,
         zombie: matches!(state, "Z" | "X"),
+        started: fields.nth(16)?.parse().ok()?,
     })
 }
 
@@ -164,24 +161,25 @@ mod tests {
 
     #[test]
     fn a_process_is_read_whatever_its_name() {
-        let stat = |parent, group, zombie| {
+        let expected = |zombie| {
             Some(Stat {
-                parent,
-                group,
+                parent: 3,
+                group: 4,
                 zombie,
+                started: 99,
             })
         };
-        for (line, expected) in [
-            ("7 (sleep) S 3 4 5 0 -1", stat(3, 4, false)),
-            ("7 (a) Z 9 (b) R 3 4 5", stat(3, 4, false)),
-            ("7 (gone) Z 3 4 5", stat(3, 4, true)),
-            ("7 (sleep) S 3", None),
-            ("7 sleep S 3 4", None),
-            ("", None),
-        ] {
-            assert_eq!(parse(line.as_bytes()), expected, "{line}");
+        let stat = |name: &[u8], state| {
+            let rest = format!(" {state} 3 4 5 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 99 0 0");
+            parse(&[b"7 ", name, rest.as_bytes()].concat())
+        };
+        for name in [&b"(sleep)"[..], b"(a) Z 9 (b)", b"(\xff\xfe)"] {
+            assert_eq!(stat(name, 'S'), expected(false), "{name:?}");
         }
-        assert_eq!(parse(b"7 (\xff\xfe) S 3 4"), stat(3, 4, false));
+        assert_eq!(stat(b"(gone)", 'Z'), expected(true));
+        for line in ["7 (sleep) S 3", "7 (sleep) S 3 4 5", "7 sleep S 3 4", ""] {
+            assert_eq!(parse(line.as_bytes()), None, "{line}");
+        }
     }
 
     #[test]
@@ -190,6 +188,7 @@ mod tests {
             parent,
             group: 1,
             zombie: false,
+            started: 0,
         };
         let all = HashMap::from([
             (2, stat(1)),
