@@ -147,11 +147,13 @@ fn parse(line: &[u8]) -> Option<Stat> {
     let state = fields.next()?;
     let parent = fields.next()?.parse().ok()?;
     let group = fields.next()?.parse().ok()?;
+    let threads: u32 = fields.nth(14)?.parse().ok()?;
     Some(Stat {
         parent,
         group,
-        zombie: matches!(state, "Z" | "X"),
-        started: fields.nth(16)?.parse().ok()?,
+        // The state is the first thread's, which others may outlive.
+        zombie: matches!(state, "Z" | "X") && threads <= 1,
+        started: fields.nth(1)?.parse().ok()?,
     })
 }
 
@@ -169,14 +171,15 @@ mod tests {
                 started: 99,
             })
         };
-        let stat = |name: &[u8], state| {
-            let rest = format!(" {state} 3 4 5 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 99 0 0");
+        let stat = |name: &[u8], state, threads| {
+            let rest = format!(" {state} 3 4 5 0 -1 0 0 0 0 0 0 0 0 0 20 0 {threads} 0 99 0 0");
             parse(&[b"7 ", name, rest.as_bytes()].concat())
         };
         for name in [&b"(sleep)"[..], b"(a) Z 9 (b)", b"(\xff\xfe)"] {
-            assert_eq!(stat(name, 'S'), expected(false), "{name:?}");
+            assert_eq!(stat(name, 'S', 1), expected(false), "{name:?}");
         }
-        assert_eq!(stat(b"(gone)", 'Z'), expected(true));
+        assert_eq!(stat(b"(gone)", 'Z', 1), expected(true));
+        assert_eq!(stat(b"(first thread gone)", 'Z', 2), expected(false));
         for line in ["7 (sleep) S 3", "7 (sleep) S 3 4 5", "7 sleep S 3 4", ""] {
             assert_eq!(parse(line.as_bytes()), None, "{line}");
         }
