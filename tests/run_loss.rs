@@ -67,6 +67,26 @@ fn a_frozen_wrapper_ends_with_123_if_it_is_not_to_campaign_again() {
     assert_eq!(runs.terms_in_order(), [1, 2]);
 }
 
+/// The wrapper of a command with many processes, all deaf, frozen past its
+/// lease: the next leader finds none of them.
+fn stopped_in_time(many: &str) {
+    let runs = Runs::new(&["--lease-duration=3s"]);
+    let mut first = runs.start("first", &format!("trap '' TERM; {many} & exec tick"));
+    first.says("ticking");
+    let command = first.command();
+    first.signal(Signal::STOP);
+    let mut next = runs.start("next", "exec tick");
+    next.says("ticking");
+    assert!(!is_alive(command));
+    assert!(next.events("waiting_for_command").is_empty());
+    assert_eq!(runs.terms_in_order(), [1, 2]);
+}
+
+#[test]
+fn who_is_never_done_with_starting_processes_is_stopped_in_time() {
+    stopped_in_time("for i in $(seq 300); do while :; do sleep 0.2; done & done; wait");
+}
+
 /// The lease directory moved away, which is noticed at the next renewal.
 fn take_away(runs: &Runs) {
     fs::rename(runs.lease(), runs.here().join("aside")).unwrap();

@@ -17,7 +17,14 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 struct Stat {
     parent: i32,
     group: i32,
+    /// When, in ticks since the machine was started: tells it from another
+    /// that has its number later.
+    started: u64,
 }
+
+/// How often to look for what was started since the last look. Whoever is never
+/// done with starting processes must not keep us from what comes next.
+const LOOKS: usize = 4;
 
 /// The processes below `root`, without `except` and what is below those.
 ///
@@ -26,29 +33,35 @@ struct Stat {
 /// this finds none, and if `root` did not wait for one meanwhile. (And one of
 /// several threads may have ended, the first, which looks the same.)
 pub(super) fn below(root: Pid, except: &[Pid]) -> Vec<Pid> {
-    let tree = reach(root, except, &all());
-    tree.into_iter().filter_map(Pid::from_raw).collect()
+    let found = found_below(root, except).into_iter();
+    found.map(|(pid, _)| pid).collect()
 }
 
-/// Signals everything below `root`, until nothing there is left that has not
-/// been. Returns those that it may not signal.
+fn found_below(root: Pid, except: &[Pid]) -> Vec<(Pid, Stat)> {
+    let all = all();
+    let tree = reach(root, except, &all).into_iter();
+    tree.filter_map(|pid| Some((Pid::from_raw(pid)?, *all.get(&pid)?)))
+        .collect()
+}
+
+/// Signals everything below `root`, and what that has started meanwhile, unless
+/// there is no end to it. Returns those that it may not signal.
 pub(super) fn signal(root: Pid, except: &[Pid], signals: &[Signal]) -> Vec<Pid> {
     let mut reached = HashSet::new();
     let mut denied = Vec::new();
-    loop {
-        let new: Vec<_> = below(root, except)
-            .into_iter()
-            .filter(|pid| reached.insert(*pid))
-            .collect();
+    for _ in 0..LOOKS {
+        let mut new = found_below(root, except);
+        new.retain(|(pid, _)| reached.insert(*pid));
         if new.is_empty() {
-            return denied;
+            break;
         }
-        for pid in new {
-            if send(root, pid, signals) == Err(Errno::PERM) {
+        for (pid, stat) in new {
+            if send(pid, stat, signals) == Err(Errno::PERM) {
                 denied.push(pid);
             }
         }
     }
+    denied
 }
 
 /// Kills what is below `root` now. What forks faster than that is found by the
@@ -69,21 +82,21 @@ pub(super) fn kill(root: Pid, except: &[Pid]) -> Vec<Pid> {
     {
         let _ = rustix::process::kill_process_group(group, Signal::KILL);
     }
-    let mut denied = below(root, except);
-    denied.retain(|pid| send(root, *pid, &[Signal::KILL]) == Err(Errno::PERM));
-    denied
+    let mut denied = found_below(root, except);
+    denied.retain(|(pid, stat)| send(*pid, *stat, &[Signal::KILL]) == Err(Errno::PERM));
+    denied.into_iter().map(|(pid, _)| pid).collect()
 }
 
 /// A pid may have become another process's since it was found: it is held by a
-/// descriptor first, and then looked at again.
-fn send(root: Pid, pid: Pid, signals: &[Signal]) -> Result<(), Errno> {
+/// descriptor first, and then looked at again. What was below us still is.
+fn send(pid: Pid, found: Stat, signals: &[Signal]) -> Result<(), Errno> {
     let held = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
         Ok(held) => Some(held),
         // Before Linux 5.3: nothing better than the number itself.
         Err(Errno::NOSYS) => None,
         Err(e) => return Err(e),
     };
-    if !is_below(root, pid) {
+    if stat(pid.as_raw_pid()).is_none_or(|stat| stat.started != found.started) {
         return Ok(());
     }
     for signal in signals {
@@ -93,18 +106,6 @@ fn send(root: Pid, pid: Pid, signals: &[Signal]) -> Result<(), Errno> {
         }
     }
     Ok(())
-}
-
-fn is_below(root: Pid, pid: Pid) -> bool {
-    let mut at = pid.as_raw_pid();
-    // A parent that ended meanwhile has left its children to one above it.
-    while let Some(stat) = stat(at) {
-        if stat.parent == root.as_raw_pid() {
-            return true;
-        }
-        at = stat.parent;
-    }
-    false
 }
 
 fn reach(root: Pid, except: &[Pid], all: &HashMap<i32, Stat>) -> Vec<i32> {
@@ -146,6 +147,8 @@ fn parse(line: &[u8]) -> Option<Stat> {
     Some(Stat {
         parent: fields.next()?.parse().ok()?,
         group: fields.next()?.parse().ok()?,
+        // The 22nd field.
+        started: fields.nth(16)?.parse().ok()?,
     })
 }
 
@@ -155,23 +158,27 @@ mod tests {
 
     #[test]
     fn a_process_is_read_whatever_its_name() {
-        let stat = |parent, group| Some(Stat { parent, group });
-        for (line, expected) in [
-            ("7 (sleep) S 3 4 5 0 -1", stat(3, 4)),
-            ("7 (a) Z 9 (b) R 3 4 5", stat(3, 4)),
-            ("7 (gone) Z 3 4 5", stat(3, 4)),
-            ("7 (sleep) S 3", None),
-            ("7 sleep S 3 4", None),
-            ("", None),
-        ] {
-            assert_eq!(parse(line.as_bytes()), expected, "{line}");
+        let expected = Some(Stat {
+            parent: 3,
+            group: 4,
+            started: 99,
+        });
+        let rest = b" S 3 4 5 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 99 0 0";
+        for name in [&b"(sleep)"[..], b"(a) Z 9 (b)", b"(\xff\xfe)"] {
+            assert_eq!(parse(&[b"7 ", name, rest].concat()), expected, "{name:?}");
         }
-        assert_eq!(parse(b"7 (\xff\xfe) S 3 4"), stat(3, 4));
+        for line in ["7 (sleep) S 3", "7 (sleep) S 3 4 5", "7 sleep S 3 4", ""] {
+            assert_eq!(parse(line.as_bytes()), None, "{line}");
+        }
     }
 
     #[test]
     fn what_is_below_is_found_without_the_exceptions() {
-        let stat = |parent| Stat { parent, group: 1 };
+        let stat = |parent| Stat {
+            parent,
+            group: 1,
+            started: 0,
+        };
         let all = HashMap::from([
             (2, stat(1)),
             (3, stat(2)),
