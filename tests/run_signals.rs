@@ -254,17 +254,17 @@ fn to_be_asked_while_the_rest_is_stopped_forgoes_the_hold() {
     assert!(run.events("holding").is_empty());
 }
 
-/// What the guard never read was once taken for its violent death.
+/// What the guard had not read when it ended was once taken for its violent
+/// death. When exactly that is, is up to luck.
 #[test]
-fn a_signal_that_comes_just_too_late_changes_nothing() {
+fn a_signal_that_comes_as_the_command_ends_makes_no_failure() {
     let runs = Runs::new(LONG);
-    let mut run = runs.leader("a", "echo ready; permit; exit 5");
-    let (guard, command) = (run.guard(), run.command());
-    send(guard, Signal::STOP);
-    eventually("it is stopped", || state(guard) == Some('T'));
-    runs.permit();
-    eventually("it has ended", || state(command) == Some('Z'));
-    run.signal(Signal::TERM);
-    assert_eq!(run.code(), 5);
-    assert!(run.events("guard_died").is_empty());
+    for round in 0..40 {
+        let mut run = runs.leader(&round.to_string(), "echo ready; exit 5");
+        std::thread::sleep(Duration::from_micros(100 * (round % 10)));
+        run.signal(Signal::TERM);
+        let code = run.code();
+        assert!([5, 143].contains(&code), "{code} in round {round}");
+        assert!(run.events("guard_died").is_empty());
+    }
 }

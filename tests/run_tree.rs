@@ -174,7 +174,8 @@ fn try_is_elected_when_nothing_of_the_former_leader_is_left() {
     for pid in all {
         send(pid, Signal::STOP);
     }
-    for pid in all {
+    // The command would die with its guard.
+    for pid in all.into_iter().rev() {
         send(pid, Signal::KILL);
     }
     eventually("all are gone", || !all.into_iter().any(is_alive));
