@@ -67,6 +67,19 @@ fn a_frozen_wrapper_ends_with_123_if_it_is_not_to_campaign_again() {
     assert_eq!(runs.terms_in_order(), [1, 2]);
 }
 
+#[test]
+fn the_command_of_a_frozen_wrapper_has_its_grace() {
+    let runs = Runs::new(SHORT);
+    let script = "trap 'echo told; exit' TERM; echo ready; while :; do sleep 0.01; done";
+    let mut first = runs.leader("first", script);
+    let mut next = runs.follower("next", "echo ready");
+    first.signal(Signal::STOP);
+    first.says("told");
+    next.says("ready");
+    assert_eq!(next.code(), 0);
+    assert_eq!(state(first.wrapper()), Some('T'), "it is frozen still");
+}
+
 /// The lease directory moved away, which is noticed at the next renewal.
 fn take_away(runs: &Runs) {
     fs::rename(runs.lease(), runs.here().join("aside")).unwrap();

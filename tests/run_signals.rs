@@ -4,7 +4,10 @@
 
 mod common;
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use common::run::{LONG, Run, Runs, SHORT, eventually, send, state};
@@ -224,6 +227,47 @@ fn a_slow_end_that_was_asked_for_takes_its_time_within_the_lease() {
     assert_eq!(revoked["reason"], "resigned");
     let elected = next.events("elected").remove(0);
     assert!(common::ns(&revoked, "ended_ns") < common::ns(&elected, "boottime_ns"));
+}
+
+#[test]
+fn who_may_not_be_signalled_is_named_and_waited_for() {
+    let runs = Runs::new(LONG);
+    let [demo, become_root] = ["demo", "become-root"].map(|name| runs.here().join(name));
+    let nobody = |program: &Path| {
+        let mut nobody = runs.program("setpriv");
+        nobody.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+        nobody.arg(program);
+        nobody
+    };
+    // By this program nobody becomes root, and can be signalled by root alone.
+    fs::copy("/usr/bin/setpriv", &become_root).unwrap();
+    fs::copy(common::binary().get_program(), &demo).unwrap();
+    for (path, mode) in [(&*become_root, 0o4755), (runs.here(), 0o777)] {
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+    let probe = nobody(&become_root).args(["--reuid=0", "true"]).output();
+    if !probe.unwrap().status.success() {
+        return common::skip("nobody cannot become root here");
+    }
+    let mut run = runs.spawn("a", |events| {
+        fs::set_permissions(events, Permissions::from_mode(0o666)).unwrap();
+        let script = r#"echo ready; exec "$HERE/become-root" --reuid=0 "$HERE/bin/permit""#;
+        let run = runs.run(&["--events", events], &["sh", "-c", script]);
+        let mut nobody = nobody(&demo);
+        nobody.args(run.get_args().skip(1)).stderr(Stdio::null());
+        nobody
+    });
+    run.says("ready");
+    let command = run.command();
+    let cmdline = format!("/proc/{}/cmdline", command.as_raw_pid());
+    eventually("it is root's", || {
+        fs::read(&cmdline).unwrap().starts_with(b"/bin/sh")
+    });
+    run.signal(Signal::TERM);
+    let message = run.until("warning")["message"].to_string();
+    assert!(message.contains(&command.to_string()), "{message}");
+    runs.permit();
+    assert_eq!(run.code(), 0);
 }
 
 /// A command that has ended, and left something that is slow to stop.
