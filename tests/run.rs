@@ -395,6 +395,18 @@ fn events_are_lines_added_to_a_file_in_the_order_of_what_happened() {
     assert!(lines.is_sorted_by_key(|l| l["boottime_ns"].as_u64()));
 }
 
+/// It is the guard that knows, and the election may be faster than that.
+#[test]
+fn events_always_say_which_process_was_started() {
+    let runs = Runs::new(LONG);
+    for round in 0..30 {
+        let mut run = runs.start(&round.to_string(), "echo $$");
+        let told = run.until("command_started")["command_pid"].clone();
+        assert_eq!(run.line(), told.to_string());
+        assert_eq!(run.code(), 0);
+    }
+}
+
 #[test]
 fn events_may_go_to_a_descriptor() {
     let runs = Runs::new(LONG);

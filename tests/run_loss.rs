@@ -87,6 +87,19 @@ fn who_is_never_done_with_starting_processes_is_stopped_in_time() {
     stopped_in_time("for i in $(seq 300); do while :; do sleep 0.2; done & done; wait");
 }
 
+#[test]
+fn the_command_of_a_frozen_wrapper_has_its_grace() {
+    let runs = Runs::new(SHORT);
+    let script = "trap 'echo told; exit' TERM; echo ready; while :; do sleep 0.01; done";
+    let mut first = runs.leader("first", script);
+    let mut next = runs.follower("next", "echo ready");
+    first.signal(Signal::STOP);
+    first.says("told");
+    next.says("ready");
+    assert_eq!(next.code(), 0);
+    assert_eq!(state(first.wrapper()), Some('T'), "it is frozen still");
+}
+
 /// The lease directory moved away, which is noticed at the next renewal.
 fn take_away(runs: &Runs) {
     fs::rename(runs.lease(), runs.here().join("aside")).unwrap();

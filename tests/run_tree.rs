@@ -20,7 +20,8 @@ const DAEMON: &str = "(setsid sh -c 'trap \"\" TERM; tick closed &' &); exec tic
 /// Two nodes; something of the first is killed while it leads.
 fn killed(victim: impl Fn(&Run) -> Pid, how_it_ends: Option<i32>) {
     for (script, processes) in [(PLAIN, 1), (STUBBORN, 1), (ELSEWHERE, 2), (DAEMON, 2)] {
-        let runs = Runs::new(SHORT);
+        // No alarm rings in this lease: it takes somebody who notices.
+        let runs = Runs::new(&[LONG, &["--stop-grace", "200ms"]].concat());
         let mut first = runs.start("first", script);
         for _ in 0..processes {
             first.says("ticking");
@@ -81,7 +82,7 @@ fn what_hops_from_process_to_process_is_gone_when_the_wrapper_says_so() {
 
 #[test]
 fn what_a_command_leaves_behind_is_gone_before_the_next_starts() {
-    let runs = Runs::new(SHORT);
+    let runs = Runs::new(LONG);
     let mut first = runs.start("first", "setsid tick closed & permit; exit 6");
     first.says("ticking");
     let mut next = runs.follower("next", PLAIN);
@@ -174,7 +175,8 @@ fn try_is_elected_when_nothing_of_the_former_leader_is_left() {
     for pid in all {
         send(pid, Signal::STOP);
     }
-    for pid in all {
+    // The command would die with its guard.
+    for pid in all.into_iter().rev() {
         send(pid, Signal::KILL);
     }
     eventually("all are gone", || !all.into_iter().any(is_alive));
