@@ -4,6 +4,7 @@ use std::fs::File;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use leader_demo::clock::{self, BootTime};
 use leader_demo::store::Remains;
 use leader_demo::{Change, Changes, Node, Notice, Reason, Timing};
 use rustix::process::Pid;
@@ -30,7 +31,7 @@ pub(super) enum Tell {
 }
 
 pub(super) struct Voice {
-    tell: mpsc::UnboundedSender<Tell>,
+    tell: mpsc::UnboundedSender<(BootTime, Tell)>,
     told: JoinHandle<()>,
     events: Option<Lines>,
 }
@@ -57,7 +58,7 @@ impl Voice {
     }
 
     pub(super) fn tell(&self, tell: Tell) {
-        let _ = self.tell.send(tell);
+        let _ = self.tell.send((clock::now(), tell));
     }
 
     /// After the node has ended: until all has been told.
@@ -82,7 +83,11 @@ fn open(to: &EventsTo) -> Result<Lines> {
 }
 
 impl Teller {
-    async fn tell_all(mut self, mut changes: Changes, mut inbox: mpsc::UnboundedReceiver<Tell>) {
+    async fn tell_all(
+        mut self,
+        mut changes: Changes,
+        mut inbox: mpsc::UnboundedReceiver<(BootTime, Tell)>,
+    ) {
         let mut started = Said::started(self.timing);
         started.more.stop_grace_ns = nanos(self.stop_grace);
         self.write(&started);
@@ -95,7 +100,7 @@ impl Teller {
                     None => node = false,
                 },
                 tell = inbox.recv(), if run => match tell {
-                    Some(tell) => self.tell(tell),
+                    Some((at, tell)) => self.tell(at, tell),
                     None => run = false,
                 },
             }
@@ -130,7 +135,7 @@ impl Teller {
         self.write(&said);
     }
 
-    fn tell(&mut self, tell: Tell) {
+    fn tell(&mut self, at: BootTime, tell: Tell) {
         let said = match tell {
             Tell::WaitsFor(remains) => {
                 let pids: Vec<_> = remains.pids.iter().map(u32::to_string).collect();
@@ -188,7 +193,7 @@ impl Teller {
             }
             Tell::Stopped => Said::now("stopped"),
         };
-        self.write(&said);
+        self.write(&Said { at, ..said });
     }
 
     fn write(&mut self, said: &Said) {
