@@ -84,7 +84,10 @@ impl Guarded {
         // In this order: whoever freezes between the two has given the command
         // more time to end, within the lease, and not more time to run.
         self.kill.set(until + self.charge.stop_grace)?;
-        self.stop.set(until)
+        self.stop.set(until)?;
+        // Frozen, it would not notice that the command has ended.
+        self.thaw();
+        Ok(())
     }
 
     /// The lease is lost, and is over at `kill_at` for all that was known.
