@@ -93,9 +93,10 @@ pub(super) fn kill(root: Pid, except: &[Pid]) -> Vec<Pid> {
 fn send(pid: Pid, found: Stat, signals: &[Signal]) -> Result<(), Errno> {
     let held = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
         Ok(held) => Some(held),
-        // Before Linux 5.3: nothing better than the number itself.
-        Err(Errno::NOSYS) => None,
-        Err(e) => return Err(e),
+        Err(Errno::SRCH) => return Ok(()),
+        // Before Linux 5.3, or in a sandbox that does not know the call: nothing
+        // better than the number itself.
+        Err(_) => None,
     };
     if stat(pid.as_raw_pid()).is_none_or(|stat| stat.started != found.started) {
         return Ok(());
