@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use anyhow::{Context, Result, bail};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
@@ -27,6 +28,16 @@ struct Stat {
 /// How often to look for what was started since the last look. Whoever is never
 /// done with starting processes must not keep us from what comes next.
 const LOOKS: usize = 4;
+
+/// Refuses a `/proc` that numbers processes as another pid namespace does:
+/// those of the command would not be found in it, or others in their place.
+pub(super) fn check_proc() -> Result<()> {
+    let me = std::fs::read_link("/proc/self").context("/proc/self")?;
+    if me.to_str() != Some(&std::process::id().to_string()) {
+        bail!("/proc is of another pid namespace: mount this one's, as unshare --mount-proc does");
+    }
+    Ok(())
+}
 
 /// The processes below `root` that have not ended, without `except` and what
 /// is below those.
