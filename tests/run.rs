@@ -117,6 +117,18 @@ fn what_is_wrong_is_told_in_a_line_and_125() {
 }
 
 #[test]
+fn a_lock_directory_may_have_any_name() {
+    let runs = Runs::new(&[]);
+    for name in [&b"a b"[..], b"a:b", b"\xff\n"] {
+        let dir = runs.here().join(OsStr::from_bytes(name));
+        let mut process = runs.program(common::binary().get_program().to_str().unwrap());
+        process.args(["run", "--lock-dir"]).arg(dir);
+        process.args(["--", "sh", "-c", "exec \"$demo\" check"]);
+        assert_eq!(code(process), Some(0), "{}", name.escape_ascii());
+    }
+}
+
+#[test]
 fn the_numbers_that_are_said_to_fit_do() {
     let runs = Runs::new(&[]);
     for flags in [

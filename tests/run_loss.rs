@@ -58,6 +58,15 @@ fn a_frozen_wrapper_costs_its_command_and_then_campaigns_again() {
 }
 
 #[test]
+fn a_frozen_guard_holds_up_nobody() {
+    let runs = Runs::new(SHORT);
+    let mut run = runs.leader("a", "echo ready; permit; exit 5");
+    send(run.guard(), Signal::STOP);
+    runs.permit();
+    assert_eq!(run.code(), 5);
+}
+
+#[test]
 fn a_frozen_wrapper_ends_with_123_if_it_is_not_to_campaign_again() {
     let runs = Runs::new(SHORT);
     let (mut first, _next) = frozen_out(&runs, &["--exit-on-loss"]);

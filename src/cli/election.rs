@@ -69,7 +69,7 @@ pub(super) struct LeaseFlags {
     lock_dir: Option<PathBuf>,
 
     /// Where the lease is kept, as a URL: file:DIR is the same as --lock-dir DIR
-    #[arg(long, env = "LEADER_DEMO_STORE", value_name = "URL", value_parser = values::store)]
+    #[arg(long, env = "LEADER_DEMO_STORE", value_name = "URL", value_parser = values::store())]
     store: Option<PathBuf>,
 
     /// The lock directory is meant for several users (group, setgid)

@@ -1,8 +1,11 @@
 //! What stands behind a flag: parsed here, refused in words that help.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use leader_demo::{Term, Timing};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
@@ -28,15 +31,23 @@ pub(super) fn duration_or_none(text: &str) -> Result<Duration, String> {
     Ok(duration)
 }
 
-pub(super) fn store(url: &str) -> Result<PathBuf, String> {
-    match url.split_once(':') {
-        Some(("file", dir)) if !dir.is_empty() => Ok(dir.into()),
-        Some(("file", _)) => {
-            Err("names no directory: write file:DIR, for example file:/tmp".into())
+/// A directory's name may be any bytes, so this is no parser of text.
+pub(super) fn store() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().try_map(|url| {
+        let url = url.as_bytes();
+        let colon = url.iter().position(|byte| *byte == b':');
+        match colon.map(|at| (&url[..at], &url[at + 1..])) {
+            Some((b"file", b"")) => {
+                Err("names no directory: write file:DIR, for example file:/tmp".to_owned())
+            }
+            Some((b"file", dir)) => Ok(OsStr::from_bytes(dir).into()),
+            Some((scheme, _)) => {
+                let scheme = String::from_utf8_lossy(scheme);
+                Err(format!("unknown scheme {scheme:?}: use file:DIR"))
+            }
+            None => Err("not a store URL: use file:DIR, for example file:/tmp".to_owned()),
         }
-        Some((scheme, _)) => Err(format!("unknown scheme {scheme:?}: use file:DIR")),
-        None => Err("not a store URL: use file:DIR, for example file:/tmp".into()),
-    }
+    })
 }
 
 pub(super) fn level(text: &str) -> Result<Targets, String> {

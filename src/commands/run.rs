@@ -63,6 +63,7 @@ pub(crate) fn assist() -> Option<ExitCode> {
 pub(crate) fn run(run: Run) -> Result<u8> {
     // Before any thread is started, so that none of them takes a signal.
     let blocked = signals::block()?;
+    tree::check_proc()?;
     let lines = logging::init(run.log_format, &run.log_level)?;
     let store = Arc::new(super::open_store(&run.election)?);
     let ended = super::runtime()?.block_on(async {

@@ -20,7 +20,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 
-use super::wire::{self, Order, Report};
+use super::wire::{self, Go, Order, Report};
 use super::{helper, signals, starter, tree};
 
 pub(super) const NAME: &str = "__guard";
@@ -66,6 +66,7 @@ impl Charge {
 struct Guard {
     me: Pid,
     control: OwnedFd,
+    starter: OwnedFd,
     children: SignalFd,
     /// When to stop the command, and when to kill it.
     stop: Alarm,
@@ -100,18 +101,19 @@ pub(super) fn main(args: impl Iterator<Item = OsString>) -> Result<()> {
     let Some((Order::Prepare, descriptors)) = wire::receive(&control)? else {
         return Ok(());
     };
-    let Ok([starter, stop, kill]) = <[OwnedFd; 3]>::try_from(descriptors) else {
+    let Ok([stop, kill]) = <[OwnedFd; 2]>::try_from(descriptors) else {
         bail!("not the descriptors it needs");
     };
     let me = rustix::process::getpid();
     rustix::process::set_child_subreaper(Some(me))?;
+    let (starter, theirs) = wire::pair()?;
     let child = Command::new(helper::PROGRAM)
         .arg0("leader-demo")
         .arg(starter::NAME)
         .arg(me.as_raw_pid().to_string())
         .arg(charge.blocked.to_string())
         .args(&charge.command)
-        .stdin(Stdio::from(starter))
+        .stdin(Stdio::from(theirs))
         .process_group(charge.group.map_or(0, Pid::as_raw_pid))
         .spawn()
         .context("cannot start a process")?;
@@ -120,6 +122,7 @@ pub(super) fn main(args: impl Iterator<Item = OsString>) -> Result<()> {
     let guard = Guard {
         me,
         control,
+        starter,
         children,
         stop: stop.into(),
         kill: kill.into(),
@@ -147,19 +150,10 @@ impl Guard {
                 self.report(&Report::Gone);
                 return Ok(());
             }
-            let (stop, kill) = (self.stop.has_rung()?, self.kill.has_rung()?);
-            if (stop || kill) && self.phase == Phase::Guarding {
-                self.report(&Report::Stopping);
-            }
-            if kill {
-                self.kill_all();
-            } else if stop {
-                // The other alarm says when that has taken too long.
-                self.stop_all(BootTime::NEVER);
-            }
+            self.heed_alarms()?;
             while wrapper_lives {
                 match wire::receive(&self.control) {
-                    Ok(Some((order, descriptors))) => self.obey(order, descriptors),
+                    Ok(Some((order, descriptors))) => self.obey(order, descriptors)?,
                     Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
                     // Nobody renews any more, and nobody could be told to stop.
                     Ok(None) | Err(_) => {
@@ -182,6 +176,20 @@ impl Guard {
                 _ => {}
             }
         }
+    }
+
+    fn heed_alarms(&mut self) -> Result<()> {
+        let (stop, kill) = (self.stop.has_rung()?, self.kill.has_rung()?);
+        if (stop || kill) && self.phase == Phase::Guarding {
+            self.report(&Report::Stopping);
+        }
+        if kill {
+            self.kill_all();
+        } else if stop {
+            // The other alarm says when that has taken too long.
+            self.stop_all(BootTime::NEVER);
+        }
+        Ok(())
     }
 
     fn sleep(&self, wrapper_lives: bool) -> Result<()> {
@@ -229,13 +237,23 @@ impl Guard {
         }
     }
 
-    fn obey(&mut self, order: Order, descriptors: Vec<OwnedFd>) {
+    fn obey(&mut self, order: Order, mut descriptors: Vec<OwnedFd>) -> Result<()> {
         match order {
             Order::Prepare => {}
-            Order::Lead => self.witnesses = Some(descriptors),
+            Order::Lead { term } => {
+                // A wrapper that froze before it sent this may have had a lease
+                // that is over by now, and then its alarms have rung.
+                self.heed_alarms()?;
+                if self.phase == Phase::Guarding {
+                    let all: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
+                    // A starter that was killed is noticed by its end.
+                    let _ = wire::send(&self.starter, &Go { term }, &all);
+                }
+                self.witnesses = Some(descriptors.split_off(1.min(descriptors.len())));
+            }
             Order::Signal { signal, all } => {
                 let Some(signal) = Signal::from_named_raw(signal) else {
-                    return;
+                    return Ok(());
                 };
                 if all {
                     let denied = tree::signal(self.me, &[], &[signal, Signal::CONT]);
@@ -248,6 +266,7 @@ impl Guard {
             }
             Order::Kill => self.kill_all(),
         }
+        Ok(())
     }
 
     fn stop_all(&mut self, kill_at: BootTime) {

@@ -15,14 +15,13 @@ use tokio::io::unix::AsyncFd;
 
 use super::guard::{self, Charge};
 use super::helper;
-use super::wire::{self, Go, Order, Report};
+use super::wire::{self, Order, Report};
 
 /// A guard, and a command that is ready to be started. Dropping it makes the
 /// guard stop what runs.
 pub(super) struct Guarded {
     guard: Pid,
     control: AsyncFd<OwnedFd>,
-    starter: OwnedFd,
     stop: Alarm,
     kill: Alarm,
     charge: Charge,
@@ -45,17 +44,11 @@ impl Guarded {
             .process_group(0)
             .spawn()
             .context("cannot start a process")?;
-        let (starter, theirs) = wire::pair()?;
         let (stop, kill) = (Alarm::new()?, Alarm::new()?);
-        wire::send(
-            &control,
-            &Order::Prepare,
-            &[theirs.as_fd(), stop.as_fd(), kill.as_fd()],
-        )?;
+        wire::send(&control, &Order::Prepare, &[stop.as_fd(), kill.as_fd()])?;
         Ok(Self {
             guard: Pid::from_child(&child),
             control: wire::asynchronous(control)?,
-            starter,
             stop,
             kill,
             charge,
@@ -71,12 +64,11 @@ impl Guarded {
         witnesses: &[BorrowedFd<'_>],
     ) -> io::Result<()> {
         self.extend(until)?;
-        wire::send(&self.control, &Order::Lead, witnesses)?;
         let stdin = io::stdin();
         let descriptors: Vec<_> = [stdin.as_fd()].iter().chain(witnesses).copied().collect();
-        // A starter that was killed is reported by the guard.
-        let _ = wire::send(&self.starter, &Go { term: term.get() }, &descriptors);
-        Ok(())
+        // Through the guard, which knows best whether it is too late by now.
+        let lead = Order::Lead { term: term.get() };
+        wire::send(&self.control, &lead, &descriptors)
     }
 
     /// The lease holds until then.
@@ -84,7 +76,10 @@ impl Guarded {
         // In this order: whoever freezes between the two has given the command
         // more time to end, within the lease, and not more time to run.
         self.kill.set(until + self.charge.stop_grace)?;
-        self.stop.set(until)
+        self.stop.set(until)?;
+        // Frozen, it would not notice that the command has ended.
+        self.thaw();
+        Ok(())
     }
 
     /// The lease is lost, and is over at `kill_at` for all that was known.

@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use anyhow::{Context, Result, bail};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
@@ -25,6 +26,16 @@ struct Stat {
 /// How often to look for what was started since the last look. Whoever is never
 /// done with starting processes must not keep us from what comes next.
 const LOOKS: usize = 4;
+
+/// Refuses a `/proc` that numbers processes as another pid namespace does:
+/// those of the command would not be found in it, or others in their place.
+pub(super) fn check_proc() -> Result<()> {
+    let me = std::fs::read_link("/proc/self").context("/proc/self")?;
+    if me.to_str() != Some(&std::process::id().to_string()) {
+        bail!("/proc is of another pid namespace: mount this one's, as unshare --mount-proc does");
+    }
+    Ok(())
+}
 
 /// The processes below `root`, without `except` and what is below those.
 ///
@@ -92,9 +103,10 @@ pub(super) fn kill(root: Pid, except: &[Pid]) -> Vec<Pid> {
 fn send(pid: Pid, found: Stat, signals: &[Signal]) -> Result<(), Errno> {
     let held = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
         Ok(held) => Some(held),
-        // Before Linux 5.3: nothing better than the number itself.
-        Err(Errno::NOSYS) => None,
-        Err(e) => return Err(e),
+        Err(Errno::SRCH) => return Ok(()),
+        // Before Linux 5.3, or in a sandbox that does not know the call: nothing
+        // better than the number itself.
+        Err(_) => None,
     };
     if stat(pid.as_raw_pid()).is_none_or(|stat| stat.started != found.started) {
         return Ok(());

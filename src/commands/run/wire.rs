@@ -18,12 +18,12 @@ use tokio::io::unix::AsyncFd;
 /// From the wrapper to the guard.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Order {
-    /// Start the starter, which is to have the first descriptor; the others are
-    /// the alarms: when to stop the command, and when to kill it.
+    /// Start the starter. The descriptors are the alarms: when to stop the
+    /// command, and when to kill it.
     Prepare,
-    /// The lease is held: from now on there is a command to guard. The
-    /// descriptors say to others that it lives.
-    Lead,
+    /// The lease is held: let the starter become the command. The first
+    /// descriptor is its stdin; the others say to others that it lives.
+    Lead { term: u64 },
     /// Pass this signal on to the command, or to all that it started.
     Signal { signal: i32, all: bool },
     /// Kill everything.
@@ -45,8 +45,8 @@ pub(super) enum Report {
     Gone,
 }
 
-/// From the wrapper to the starter: become the command. The first descriptor
-/// is its stdin, the others are for it to inherit.
+/// From the guard to the starter: become the command. The first descriptor is
+/// its stdin, the others are for it to inherit.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Go {
     pub(super) term: u64,
