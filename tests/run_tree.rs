@@ -152,6 +152,18 @@ fn who_waits_for_a_survivor_ends_at_once_when_asked() {
 }
 
 #[test]
+fn who_has_no_patience_waits_for_no_survivor_either() {
+    let runs = Runs::new(SHORT);
+    let _survivor = survivor(&runs);
+    let mut next = runs.start_with("next", &["--wait", "3s"], PLAIN);
+    next.until("waiting_for_command");
+    assert_eq!(next.code(), 124);
+    let mut hurried = runs.start_with("hurried", &["--try", "--skip-ok"], PLAIN);
+    assert_eq!(hurried.code(), 0);
+    assert!(hurried.events("command_started").is_empty());
+}
+
+#[test]
 fn start_anyway_after_starts_beside_a_survivor() {
     let runs = Runs::new(SHORT);
     let survivor = survivor(&runs);

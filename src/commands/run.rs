@@ -69,7 +69,7 @@ pub(crate) fn run(run: Run) -> Result<u8> {
     let ended = super::runtime()?.block_on(async {
         let mut wrapper = Wrapper::new(run, store, &blocked)?;
         let code = wrapper.work().await;
-        let interrupted = wrapper.signals.interrupted;
+        let interrupted = wrapper.signals.interrupted();
         wrapper.leave().await;
         anyhow::Ok((code?, interrupted))
     });
@@ -93,6 +93,8 @@ struct Wrapper {
     voice: Voice,
     /// A command was stopped because its lease was lost, and not run again since.
     lost: bool,
+    /// When this campaign has taken long enough.
+    give_up_at: BootTime,
 }
 
 /// Why a round ended without the command having ended by itself.
@@ -129,6 +131,7 @@ impl Wrapper {
             node,
             strangers,
             lost: false,
+            give_up_at: BootTime::NEVER,
         })
     }
 
@@ -152,7 +155,10 @@ impl Wrapper {
 
     /// From the campaign to the end of the command.
     async fn round(&mut self) -> Result<u8, Done> {
-        let mut guarded = self.prepare()?;
+        if let Patience::Limited(limit) = self.run.patience {
+            self.give_up_at = clock::now() + limit;
+        }
+        let mut guarded = self.prepare().context("cannot start the command's guard")?;
         let leadership = self.elected(&mut guarded).await?;
         let work = self.begin(&leadership, &mut guarded).await?;
         let led = self.lead(&leadership, work, &mut guarded).await;
@@ -220,17 +226,17 @@ impl Wrapper {
         Guarded::prepare(charge, &env)
     }
 
-    async fn elected(&mut self, guarded: &mut Guarded) -> Result<Leadership, Done> {
+    async fn elected(&self, guarded: &mut Guarded) -> Result<Leadership, Done> {
+        let give_up_at = self.give_up_at;
         let not_elected = async {
             match self.run.patience {
-                Patience::Forever => std::future::pending().await,
-                Patience::Limited(limit) => {
-                    sleep(limit).await;
+                Patience::None => another_leads(&self.node, &*self.store).await,
+                Patience::Limited(_) | Patience::Forever => {
+                    sleep(give_up_at.since(clock::now())).await;
                     // Not elected because of whom, or of what?
                     self.store.read().await.context("--wait")?;
                     Ok(())
                 }
-                Patience::None => another_leads(&self.node, &*self.store).await,
             }
         };
         tokio::select! {
@@ -240,68 +246,76 @@ impl Wrapper {
             leadership = self.node.campaign() => Ok(leadership?),
             gave_up = not_elected => {
                 gave_up?;
-                Err(Done::Exit(match self.lost {
-                    // Not a job that was left to another, but one cut short.
-                    true => exit::LOST,
-                    false if self.run.skip_ok => 0,
-                    false => exit::NOT_ELECTED,
-                }))
+                Err(self.not_elected())
             }
         }
     }
 
+    fn not_elected(&self) -> Done {
+        Done::Exit(match self.lost {
+            // Not a job that was left to another, but one cut short.
+            true => exit::LOST,
+            false if self.run.skip_ok => 0,
+            false => exit::NOT_ELECTED,
+        })
+    }
+
     /// Waits until nothing of an earlier leader's command is left on this machine.
-    async fn begin(
-        &mut self,
-        leadership: &Leadership,
-        guarded: &mut Guarded,
-    ) -> Result<Work, Done> {
-        let voice = &self.voice;
-        let period = self.run.election.timing.retry_period();
-        let patience = self.run.start_anyway_after;
-        let begin = async {
-            let mut start_anyway = false;
-            loop {
-                let work = match self.store.begin_work(leadership.record()).await {
-                    Ok(work) if work.before.is_empty() || start_anyway => return work,
-                    Ok(work) => work,
-                    Err(e) => {
-                        voice.tell(Tell::NotStarted(e.to_string()));
-                        sleep(period).await;
-                        continue;
-                    }
-                };
-                // Whoever only waits says nothing of work of its own: frozen
-                // now, it would hold up all that come after it.
-                let Work { witness, before } = work;
-                drop(witness);
-                let settled = async {
-                    for remains in &before {
-                        voice.tell(Tell::WaitsFor(remains.clone()));
-                        remains.gone().await;
-                    }
-                };
-                match patience {
-                    Some(patience) => start_anyway = timeout(patience, settled).await.is_err(),
-                    None => settled.await,
-                }
-                if start_anyway {
-                    voice.tell(Tell::StartsAnyway);
-                }
-            }
-        };
+    async fn begin(&self, leadership: &Leadership, guarded: &mut Guarded) -> Result<Work, Done> {
+        let give_up_at = self.give_up_at;
         tokio::select! {
             biased;
             sent = self.signals.asked_to_end() => Err(Done::Exit(by_signal(sent?.signal))),
             error = standby_ended(guarded) => Err(error.into()),
             () = leadership.lost() => Err(self.after_loss()),
-            work = begin => Ok(work),
+            begun = self.settle(leadership) => begun,
+            () = sleep(give_up_at.since(clock::now())) => Err(self.not_elected()),
+        }
+    }
+
+    async fn settle(&self, leadership: &Leadership) -> Result<Work, Done> {
+        let timing = self.run.election.timing;
+        let give_way_at = clock::now() + timing.lease_duration();
+        let mut start_anyway = false;
+        loop {
+            let work = match self.store.begin_work(leadership.record()).await {
+                Ok(work) if work.before.is_empty() || start_anyway => return Ok(work),
+                Ok(work) => work,
+                Err(e) => {
+                    self.voice.tell(Tell::NotStarted(e.to_string()));
+                    if clock::now() >= give_way_at {
+                        // Whatever it is, another node may not have it.
+                        self.node.resign();
+                        return Err(Done::Again);
+                    }
+                    sleep(timing.retry_period()).await;
+                    continue;
+                }
+            };
+            // Whoever only waits says nothing of work of its own: frozen now, it
+            // would hold up all that come after it.
+            let Work { witness, before } = work;
+            drop(witness);
+            let settled = async {
+                for remains in &before {
+                    self.voice.tell(Tell::WaitsFor(remains.clone()));
+                    remains.gone().await;
+                }
+            };
+            match self.run.start_anyway_after {
+                Some(patience) => start_anyway = timeout(patience, settled).await.is_err(),
+                None if self.run.patience == Patience::None => return Err(self.not_elected()),
+                None => settled.await,
+            }
+            if start_anyway {
+                self.voice.tell(Tell::StartsAnyway);
+            }
         }
     }
 
     /// From the start of the command until nothing of it is left.
     async fn lead(
-        &mut self,
+        &self,
         leadership: &Leadership,
         work: Work,
         guarded: &mut Guarded,
@@ -416,7 +430,7 @@ impl Wrapper {
     }
 
     /// Keeps the lease after a successful end, so that no other repeats the job.
-    async fn hold(&mut self, leadership: &Leadership) -> Result<(), Done> {
+    async fn hold(&self, leadership: &Leadership) -> Result<(), Done> {
         if self.run.hold_for.is_zero() {
             return Ok(());
         }

@@ -1,5 +1,6 @@
 //! The signals that the wrapper is sent, with who sent them.
 
+use std::cell::Cell;
 use std::io;
 
 use anyhow::{Context, Result, bail};
@@ -72,7 +73,7 @@ pub(super) fn block() -> Result<Blocked> {
 pub(super) struct Signals {
     fd: AsyncFd<SignalFd>,
     /// Ctrl+C was pressed.
-    pub(super) interrupted: bool,
+    interrupted: Cell<bool>,
 }
 
 impl Signals {
@@ -81,11 +82,11 @@ impl Signals {
         let fd = SignalFd::with_flags(&blocked.set, flags).context("cannot listen for signals")?;
         Ok(Self {
             fd: asynchronous(fd)?,
-            interrupted: false,
+            interrupted: Cell::new(false),
         })
     }
 
-    pub(super) async fn next(&mut self) -> io::Result<Sent> {
+    pub(super) async fn next(&self) -> io::Result<Sent> {
         let info = self
             .fd
             .async_io(Interest::READABLE, |fd| {
@@ -100,12 +101,18 @@ impl Signals {
             signal: signal.ok_or(io::ErrorKind::InvalidData)?,
             by_terminal: info.ssi_code == BY_KERNEL,
         };
-        self.interrupted |= sent.by_terminal && sent.signal == Signal::INT;
+        if sent.by_terminal && sent.signal == Signal::INT {
+            self.interrupted.set(true);
+        }
         Ok(sent)
     }
 
+    pub(super) fn interrupted(&self) -> bool {
+        self.interrupted.get()
+    }
+
     /// The next signal that asks this process to end.
-    pub(super) async fn asked_to_end(&mut self) -> io::Result<Sent> {
+    pub(super) async fn asked_to_end(&self) -> io::Result<Sent> {
         loop {
             let sent = self.next().await?;
             match sent.signal {
