@@ -55,13 +55,14 @@ fn found_below(root: Pid, except: &[Pid]) -> Vec<(Pid, Stat)> {
         .collect()
 }
 
-/// Signals everything below `root`, and what that has started meanwhile, unless
-/// there is no end to it. Returns those that it may not signal.
-pub(super) fn signal(root: Pid, except: &[Pid], signals: &[Signal]) -> Vec<Pid> {
-    let mut reached = HashSet::new();
+/// Signals everything below `root` but for one that has been signalled, and what
+/// that has started meanwhile, unless there is no end to it. Returns those that
+/// it may not signal.
+pub(super) fn signal(root: Pid, signalled: Option<Pid>, signals: &[Signal]) -> Vec<Pid> {
+    let mut reached: HashSet<_> = signalled.into_iter().collect();
     let mut denied = Vec::new();
     for _ in 0..LOOKS {
-        let mut new = found_below(root, except);
+        let mut new = found_below(root, &[]);
         new.retain(|(pid, _)| reached.insert(*pid));
         if new.is_empty() {
             break;
