@@ -6,6 +6,8 @@
 //! [`PR_SET_CHILD_SUBREAPER`]: https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::Read;
 
 use anyhow::{Context, Result, bail};
 use rustix::io::Errno;
@@ -148,7 +150,11 @@ fn all() -> HashMap<i32, Stat> {
 }
 
 fn stat(pid: i32) -> Option<Stat> {
-    parse(&std::fs::read(format!("/proc/{pid}/stat")).ok()?)
+    // More than what is looked at, in one read: there are many to look at.
+    let mut line = [0; 1024];
+    let mut file = File::open(format!("/proc/{pid}/stat")).ok()?;
+    let length = file.read(&mut line).ok()?;
+    parse(&line[..length])
 }
 
 /// The name in parentheses may be anything, parentheses included.
