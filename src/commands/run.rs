@@ -316,7 +316,9 @@ impl Wrapper {
         else {
             return Err(self.after_loss());
         };
-        let witnesses = [leadership.witness(), work.witness.as_ref()];
+        // In the order in which they are let go of in the end: who is elected
+        // because of the second then finds nothing of the first.
+        let witnesses = [work.witness.as_ref(), leadership.witness()];
         let witnesses: Vec<_> = witnesses
             .iter()
             .flatten()
