@@ -107,6 +107,23 @@ fn other_signals_reach_the_command_and_nothing_below_it() {
 }
 
 #[test]
+fn the_command_hears_of_its_end_once() {
+    let runs = Runs::new(LONG);
+    // A shell that waits hears at once: two of a kind are not taken for one.
+    let mut run = runs.leader(
+        "a",
+        "trap 'echo parent' TERM
+         sh -c 'trap \"sleep 0.1; echo child; exit\" TERM; echo ready; while :; do sleep 0.01; done' &
+         while kill -0 $!; do wait $!; done; exit 3",
+    );
+    run.signal(Signal::TERM);
+    run.says("parent");
+    run.says("child");
+    assert_eq!(run.code(), 3);
+    assert!(run.rest().is_empty(), "it hears no more");
+}
+
+#[test]
 fn a_second_sigterm_kills_what_the_first_did_not_end() {
     let runs = Runs::new(LONG);
     let mut run = runs.leader(

@@ -25,7 +25,7 @@ const DEADLINE: Duration = Duration::from_millis(600);
 const READY: Duration = Duration::from_millis(450);
 
 /// Lets what the last measurement stirred up come to rest.
-const PAUSE: Duration = Duration::from_millis(4);
+pub(crate) const PAUSE: Duration = Duration::from_millis(4);
 
 /// One that has what the other waits for: the same pair for every contender.
 struct Pair {
@@ -49,7 +49,7 @@ enum Contender {
     FlockCommand,
 }
 
-fn other_build() -> Option<PathBuf> {
+pub(crate) fn other_build() -> Option<PathBuf> {
     std::env::var_os("BENCH_AGAINST").map(PathBuf::from)
 }
 
@@ -162,15 +162,7 @@ pub(crate) fn kill_and_terminate(plan: &Plan, table: &mut Table) -> Result<()> {
             pair.reset()?;
         }
         std::thread::sleep(READY);
-        // Who comes first finds the caches cold, and warms them for the next:
-        // each in turn, and every other round backwards.
-        let turns = contests.len() * contenders.len();
-        for turn in (0..turns).map(|turn| (turn + round) % turns) {
-            let turn = if round % 2 == 0 {
-                turn
-            } else {
-                turns - 1 - turn
-            };
+        for turn in turns(round, contests.len() * contenders.len()) {
             let contest = &mut contests[turn / contenders.len()];
             contest.pairs[turn % contenders.len()].round(contest.signal)?;
             if turn % contenders.len() == 0
@@ -187,16 +179,26 @@ pub(crate) fn kill_and_terminate(plan: &Plan, table: &mut Table) -> Result<()> {
     Ok(())
 }
 
+/// Who comes first finds the caches cold, and warms them for the next: each in
+/// turn, and every other round backwards.
+pub(crate) fn turns(round: usize, count: usize) -> impl Iterator<Item = usize> {
+    let turns = (0..count).map(move |turn| (turn + round) % count);
+    turns.map(move |turn| match round % 2 {
+        0 => turn,
+        _ => count - 1 - turn,
+    })
+}
+
 /// What it takes to make one new name durable.
-struct Syncs {
+pub(crate) struct Syncs {
     dir: PathBuf,
     open: File,
     number: usize,
-    took: Samples,
+    pub(crate) took: Samples,
 }
 
 impl Syncs {
-    fn new(place: &Place) -> Result<Self> {
+    pub(crate) fn new(place: &Place) -> Result<Self> {
         let dir = place.fresh()?;
         File::create(dir.join("claim"))?.sync_all()?;
         Ok(Self {
@@ -207,7 +209,7 @@ impl Syncs {
         })
     }
 
-    fn round(&mut self) -> Result<()> {
+    pub(crate) fn round(&mut self) -> Result<()> {
         std::thread::sleep(PAUSE);
         let name = |number: usize| self.dir.join(number.to_string());
         let start = clock::now();

@@ -6,7 +6,7 @@ use anyhow::Result;
 use leader_demo::clock;
 
 use crate::Plan;
-use crate::process::Process;
+use crate::process::{Figures, Process};
 use crate::roles;
 use crate::table::{Bound, Samples, Table, show, verdict};
 
@@ -14,7 +14,7 @@ use crate::table::{Bound, Samples, Table, show, verdict};
 const SETTLE: Duration = Duration::from_secs(5);
 
 /// The shares of a core that several processes used while nothing happened.
-pub(crate) fn shares(processes: &[&Process], what: &str, seconds: u64) -> Result<Vec<f64>> {
+pub(crate) fn shares(processes: &[Figures], what: &str, seconds: u64) -> Result<Vec<f64>> {
     let before = processes
         .iter()
         .map(|p| p.cpu_time())
@@ -45,8 +45,8 @@ pub(crate) fn at_rest(plan: &Plan, table: &mut Table) -> Result<()> {
     follower.next("new_leader")?;
     let tick = Process::role::<&str>(roles::TICK, &[])?;
     std::thread::sleep(SETTLE);
-    let both = [&leader, &follower];
-    let shares = shares(&[&tick, &leader, &follower], "idle", plan.seconds)?;
+    let both = [leader.figures(), follower.figures()];
+    let shares = shares(&[tick.figures(), both[0], both[1]], "idle", plan.seconds)?;
     let tick = shares[0];
     table.title(&format!(
         "idle for {} s, defaults but for JSON lines",

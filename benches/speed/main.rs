@@ -4,12 +4,13 @@
 //! ```text
 //! cargo bench                      # all of it, some minutes
 //! cargo bench -- --quick           # fewer rounds
-//! cargo bench -- failover idle     # only these: failover, frozen, idle, start, renewal, growth
+//! cargo bench -- failover idle     # only these: failover, frozen, idle, start, renewal, growth,
+//!                                  # run, guard
 //! ```
 //!
 //! `BENCH_ROUNDS` (200) and `BENCH_SECONDS` (30) set how long, `BENCH_DISK` where
 //! the disk is (the target directory). `BENCH_AGAINST` names another build of
-//! `leader-demo` to measure failover with, turn by turn.
+//! `leader-demo` to measure failover and run with, turn by turn.
 
 use std::process::ExitCode;
 
@@ -20,6 +21,7 @@ mod idle;
 mod process;
 mod renewal;
 mod roles;
+mod run;
 mod table;
 
 use process::Place;
@@ -37,13 +39,15 @@ pub(crate) struct Plan {
 
 type Part = fn(&Plan, &mut Table) -> Result<()>;
 
-const PARTS: [(&str, Part); 6] = [
+const PARTS: [(&str, Part); 8] = [
     ("failover", failover::kill_and_terminate),
     ("frozen", failover::freeze),
     ("idle", idle::at_rest),
     ("start", idle::start),
     ("renewal", renewal::cost),
     ("growth", renewal::growth),
+    ("run", run::hand_off),
+    ("guard", run::guard),
 ];
 
 fn main() -> ExitCode {

@@ -59,6 +59,8 @@ pub(crate) struct Process {
 pub(crate) struct Line {
     event: String,
     boottime_ns: u64,
+    /// Who says so: not the process that was spawned, if that spawned another.
+    pid: i32,
     #[serde(default)]
     pub(crate) acquired: Option<String>,
     #[serde(default)]
@@ -68,6 +70,10 @@ pub(crate) struct Line {
 impl Line {
     pub(crate) fn at(&self) -> BootTime {
         BootTime::from_nanos(self.boottime_ns)
+    }
+
+    pub(crate) fn pid(&self) -> Result<Pid> {
+        Pid::from_raw(self.pid).context("a pid")
     }
 }
 
@@ -150,10 +156,44 @@ impl Process {
         Ok(before)
     }
 
+    /// What the kernel says of it.
+    pub(crate) fn figures(&self) -> Figures {
+        Figures(self.pid.as_raw_pid())
+    }
+}
+
+/// What the kernel says of a process, which need not be a child of this one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Figures(i32);
+
+impl Figures {
+    /// Those of its only child.
+    pub(crate) fn child(self) -> Result<Self> {
+        let Self(pid) = self;
+        let mut children = Vec::new();
+        for entry in std::fs::read_dir("/proc")? {
+            let Some(other) = entry?.file_name().to_str().and_then(|n| n.parse().ok()) else {
+                continue;
+            };
+            let other = Self(other);
+            // It may have ended since it was listed.
+            if other
+                .status("PPid")
+                .is_ok_and(|parent| parent == pid as u64)
+            {
+                children.push(other);
+            }
+        }
+        match children[..] {
+            [child] => Ok(child),
+            _ => bail!("process {pid} has not one child, but {}", children.len()),
+        }
+    }
+
     /// What its threads have run so far, to the nanosecond.
-    pub(crate) fn cpu_time(&self) -> Result<Duration> {
+    pub(crate) fn cpu_time(self) -> Result<Duration> {
         let mut nanos = 0;
-        for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.0))? {
             // A thread may end between the two.
             if let Ok(text) = std::fs::read_to_string(task?.path().join("schedstat")) {
                 let run = text.split_whitespace().next().context("schedstat")?;
@@ -164,10 +204,21 @@ impl Process {
     }
 
     /// A figure of `/proc/PID/status`, like "VmRSS".
-    pub(crate) fn status(&self, name: &str) -> Result<u64> {
-        let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = text.lines().find_map(|line| line.strip_prefix(name));
-        let figure = line.and_then(|l| l.trim_start_matches(':').split_whitespace().next());
+    pub(crate) fn status(self, name: &str) -> Result<u64> {
+        self.figure("status", name)
+    }
+
+    /// A figure of `/proc/PID/smaps_rollup`, like "Pss".
+    pub(crate) fn memory(self, name: &str) -> Result<u64> {
+        self.figure("smaps_rollup", name)
+    }
+
+    fn figure(self, file: &str, name: &str) -> Result<u64> {
+        let text = std::fs::read_to_string(format!("/proc/{}/{file}", self.0))?;
+        let figure = text.lines().find_map(|line| {
+            let rest = line.strip_prefix(name)?.strip_prefix(':')?;
+            rest.split_whitespace().next()
+        });
         Ok(figure.with_context(|| format!("no {name}"))?.parse()?)
     }
 }

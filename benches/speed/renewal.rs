@@ -127,7 +127,7 @@ pub(crate) fn growth(plan: &Plan, table: &mut Table) -> Result<()> {
         let remark = format!(
             "the candidates: {:.4} % of a core and {:.2} MB each",
             share / count as f64,
-            candidates.status("VmRSS")? as f64 / 1000.0 / count as f64
+            candidates.figures().status("VmRSS")? as f64 / 1000.0 / count as f64
         );
         table.samples(&what, &place.name, &took, remark);
     }
@@ -138,8 +138,8 @@ pub(crate) fn growth(plan: &Plan, table: &mut Table) -> Result<()> {
         if let Some((leaders, share)) = crowd(roles::LEADERS, count, &dir, &what, seconds, table)? {
             let remark = format!(
                 "of a core for each; all: {share:.3} %, {:.1} MB, {} threads",
-                leaders.status("VmRSS")? as f64 / 1000.0,
-                leaders.status("Threads")?
+                leaders.figures().status("VmRSS")? as f64 / 1000.0,
+                leaders.figures().status("Threads")?
             );
             let each = format!("{:.4} %", share / count as f64);
             table.figure(&what, &place.name, each, remark);
@@ -166,6 +166,6 @@ fn crowd(
     }
     // Two looks, after which claims have been staged.
     std::thread::sleep(Timing::default().retry_period() * 5 / 2);
-    let share = shares(&[&crowd], what, seconds)?[0];
+    let share = shares(&[crowd.figures()], what, seconds)?[0];
     Ok(Some((crowd, share)))
 }

@@ -19,6 +19,8 @@ pub(crate) const HOLD: &str = "hold";
 pub(crate) const TICK: &str = "tick";
 /// Says when its first line ran, and ends.
 pub(crate) const STAMP: &str = "stamp";
+/// Says when its first line ran, and goes on until it is killed.
+pub(crate) const WORK: &str = "work";
 /// Many candidates for one lock.
 pub(crate) const CANDIDATES: &str = "candidates";
 /// Many elections, each with a leader.
@@ -30,6 +32,10 @@ pub(crate) fn play(args: &[String]) -> Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [STAMP] => say("elected", started),
+        [WORK] => {
+            say("elected", started)?;
+            rest()
+        }
         [TICK] => tick(),
         [HOLD, file] => hold(Path::new(file)),
         [CANDIDATES, count, dir] => many(count.parse()?, Path::new(dir), |_| "lock".to_owned()),
@@ -41,8 +47,9 @@ pub(crate) fn play(args: &[String]) -> Result<()> {
 /// In the words of the demo's JSON lines, so that both are read alike.
 fn say(event: &str, at: clock::BootTime) -> Result<()> {
     let line = format!(
-        "{{\"event\":\"{event}\",\"boottime_ns\":{}}}\n",
-        at.as_nanos()
+        "{{\"event\":\"{event}\",\"boottime_ns\":{},\"pid\":{}}}\n",
+        at.as_nanos(),
+        std::process::id()
     );
     Ok(std::io::stdout().write_all(line.as_bytes())?)
 }

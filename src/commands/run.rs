@@ -24,6 +24,7 @@ use anyhow::{Context, Result, anyhow};
 use leader_demo::clock::{self, BootTime};
 use leader_demo::store::{Content, LeaseStore, Life, Observed, Work};
 use leader_demo::{FileStore, Leadership, Node, NodeId};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions};
 use tokio::time::{sleep, timeout};
 
@@ -329,7 +330,9 @@ impl Wrapper {
         else {
             return Err(self.after_loss());
         };
-        let witnesses = [leadership.witness(), work.witness.as_ref()];
+        // In the order in which they are let go of in the end: who is elected
+        // because of the second then finds nothing of the first.
+        let witnesses = [work.witness.as_ref(), leadership.witness()];
         let witnesses: Vec<_> = witnesses
             .iter()
             .flatten()
@@ -418,9 +421,9 @@ impl Wrapper {
     async fn kill_what_is_left(&self) {
         let me = rustix::process::getpid();
         let mut pause = Duration::from_millis(1);
-        loop {
+        // All below this process is below a child of its: it is a subreaper.
+        while children_left() {
             tree::kill(me, &self.strangers);
-            reap();
             if tree::below(me, &self.strangers).is_empty() {
                 return;
             }
@@ -487,9 +490,21 @@ fn by_signal(signal: Signal) -> u8 {
     128 + signal.as_raw() as u8
 }
 
-/// Children that have ended: the guard's, and as process 1 of a container anybody's.
+/// Takes note of children that have ended: the guard, and as process 1 of a
+/// container anybody's.
 fn reap() {
-    while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
+    children_left();
+}
+
+/// Takes note of those that have ended. Whether there are others.
+fn children_left() -> bool {
+    loop {
+        match rustix::process::wait(WaitOptions::NOHANG) {
+            Ok(Some(_)) => {}
+            Err(Errno::CHILD) => return false,
+            _ => return true,
+        }
+    }
 }
 
 /// Ends only if something is wrong.

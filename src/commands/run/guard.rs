@@ -25,6 +25,10 @@ use super::{helper, signals, starter, tree};
 
 pub(super) const NAME: &str = "__guard";
 
+/// How long a command has to end alone before it is looked for what else to
+/// signal. That takes about as long, or much longer where many processes run.
+const MOMENT: Duration = Duration::from_millis(2);
+
 /// How long after a kill to look for what forked away from it.
 const RESCAN: Duration = Duration::from_millis(5);
 const RESCAN_AT_MOST: Duration = Duration::from_millis(200);
@@ -77,6 +81,8 @@ struct Guard {
     /// What says to others that the command lives: kept until it is gone.
     witnesses: Option<Vec<OwnedFd>>,
     phase: Phase,
+    /// A signal that the command has been sent, and when all below it will be.
+    spread: Option<(Signal, BootTime)>,
     denied: HashSet<Pid>,
 }
 
@@ -130,6 +136,7 @@ pub(super) fn main(args: impl Iterator<Item = OsString>) -> Result<()> {
         command: Some(command),
         witnesses: None,
         phase: Phase::Guarding,
+        spread: None,
         denied: HashSet::new(),
     };
     guard.report(&Report::Ready {
@@ -165,8 +172,12 @@ impl Guard {
                     }
                 }
             }
+            let now = clock::now();
+            if self.spread.is_some_and(|(_, at)| now >= at) {
+                self.spread();
+            }
             match self.phase {
-                Phase::Stopping { kill_at } if clock::now() >= kill_at => self.kill_all(),
+                Phase::Stopping { kill_at } if now >= kill_at => self.kill_all(),
                 Phase::Killing { rescan } => {
                     self.phase = Phase::Killing {
                         rescan: (rescan * 2).min(RESCAN_AT_MOST),
@@ -201,11 +212,14 @@ impl Guard {
         if wrapper_lives {
             wait_for.push(PollFd::new(&self.control, PollFlags::IN));
         }
-        let timeout = match self.phase {
+        let now = clock::now();
+        let step = match self.phase {
             Phase::Guarding => None,
-            Phase::Stopping { kill_at } => Some(kill_at.since(clock::now())),
+            Phase::Stopping { kill_at } => Some(kill_at.since(now)),
             Phase::Killing { rescan } => Some(rescan),
         };
+        let spread = self.spread.map(|(_, at)| at.since(now));
+        let timeout = step.into_iter().chain(spread).min();
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         match poll(&mut wait_for, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
@@ -217,24 +231,25 @@ impl Guard {
     /// a subreaper, nothing that the command started is left then.
     fn reap(&mut self) -> Result<bool> {
         while self.children.read_signal()?.is_some() {}
-        loop {
+        let left = loop {
             match rustix::process::wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) if Some(pid) == self.command => {
                     self.command = None;
                     self.report(&Report::Ended {
                         status: code(status),
                     });
-                    // What it left behind would go on after it.
-                    if self.phase == Phase::Guarding {
-                        self.stop_all(clock::now() + self.stop_grace);
-                    }
                 }
                 Ok(Some(_)) | Err(Errno::INTR) => {}
-                Ok(None) => return Ok(false),
-                Err(Errno::CHILD) => return Ok(true),
+                Ok(None) => break true,
+                Err(Errno::CHILD) => break false,
                 Err(e) => return Err(e.into()),
             }
+        };
+        // What the command left behind would go on after it.
+        if left && self.command.is_none() && self.phase == Phase::Guarding {
+            self.stop_all(clock::now() + self.stop_grace);
         }
+        Ok(!left)
     }
 
     fn obey(&mut self, order: Order, mut descriptors: Vec<OwnedFd>) -> Result<()> {
@@ -256,12 +271,9 @@ impl Guard {
                     return Ok(());
                 };
                 if all {
-                    let denied = tree::signal(self.me, &[], &[signal, Signal::CONT]);
-                    self.complain(denied);
-                } else if let Some(command) = self.command {
-                    // Not reaped yet, so the number is still its own.
-                    let sent = rustix::process::kill_process(command, signal);
-                    self.complain(sent.is_err().then_some(command));
+                    self.signal_all(signal);
+                } else {
+                    self.signal_command(signal);
                 }
             }
             Order::Kill => self.kill_all(),
@@ -272,15 +284,43 @@ impl Guard {
     fn stop_all(&mut self, kill_at: BootTime) {
         if self.phase == Phase::Guarding {
             self.phase = Phase::Stopping { kill_at };
+            self.signal_all(Signal::TERM);
+        }
+    }
+
+    /// The command first: mostly it ends then, and nothing else is left to be
+    /// looked for.
+    fn signal_all(&mut self, signal: Signal) {
+        self.spread();
+        self.signal_command(signal);
+        self.signal_command(Signal::CONT);
+        self.spread = Some((signal, clock::now() + MOMENT));
+        if self.command.is_none() {
+            self.spread();
+        }
+    }
+
+    fn spread(&mut self) {
+        if let Some((signal, _)) = self.spread.take() {
             // Who is stopped hears of it only when continued.
-            let denied = tree::signal(self.me, &[], &[Signal::TERM, Signal::CONT]);
+            let signals = [signal, Signal::CONT];
+            let denied = tree::signal(self.me, self.command, &signals);
             self.complain(denied);
+        }
+    }
+
+    fn signal_command(&mut self, signal: Signal) {
+        if let Some(command) = self.command {
+            // Not reaped yet, so the number is still its own.
+            let sent = rustix::process::kill_process(command, signal);
+            self.complain(sent.is_err().then_some(command));
         }
     }
 
     fn kill_all(&mut self) {
         if !matches!(self.phase, Phase::Killing { .. }) {
             self.phase = Phase::Killing { rescan: RESCAN };
+            self.spread = None;
             self.kill_below();
         }
     }

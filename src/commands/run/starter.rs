@@ -25,6 +25,9 @@ pub(super) fn main(mut args: impl Iterator<Item = OsString>) -> Result<ExitCode>
     if rustix::process::getppid() != guard {
         return Ok(ExitCode::FAILURE);
     }
+    let program = args.next().context("no command")?;
+    let mut command = Command::new(&program);
+    command.args(args);
     let Some((Go { term }, descriptors)) = wire::receive(io::stdin())? else {
         return Ok(ExitCode::FAILURE);
     };
@@ -34,11 +37,7 @@ pub(super) fn main(mut args: impl Iterator<Item = OsString>) -> Result<ExitCode>
         rustix::io::fcntl_setfd(witness, FdFlags::empty())?;
     }
     signals::block_only(blocked)?;
-    let program = args.next().context("no command")?;
-    let failed = Command::new(&program)
-        .args(args)
-        .env("LEADER_DEMO_TERM", term.to_string())
-        .exec();
+    let failed = command.env("LEADER_DEMO_TERM", term.to_string()).exec();
     eprintln!("leader-demo: cannot run {program:?}: {failed}");
     // As the shell's.
     Ok(ExitCode::from(match failed.kind() {

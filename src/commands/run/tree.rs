@@ -6,6 +6,8 @@
 //! [`PR_SET_CHILD_SUBREAPER`]: https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::Read;
 
 use anyhow::{Context, Result, bail};
 use rustix::io::Errno;
@@ -55,13 +57,14 @@ fn found_below(root: Pid, except: &[Pid]) -> Vec<(Pid, Stat)> {
         .collect()
 }
 
-/// Signals everything below `root`, and what that has started meanwhile, unless
-/// there is no end to it. Returns those that it may not signal.
-pub(super) fn signal(root: Pid, except: &[Pid], signals: &[Signal]) -> Vec<Pid> {
-    let mut reached = HashSet::new();
+/// Signals everything below `root` but for one that has been signalled, and what
+/// that has started meanwhile, unless there is no end to it. Returns those that
+/// it may not signal.
+pub(super) fn signal(root: Pid, signalled: Option<Pid>, signals: &[Signal]) -> Vec<Pid> {
+    let mut reached: HashSet<_> = signalled.into_iter().collect();
     let mut denied = Vec::new();
     for _ in 0..LOOKS {
-        let mut new = found_below(root, except);
+        let mut new = found_below(root, &[]);
         new.retain(|(pid, _)| reached.insert(*pid));
         if new.is_empty() {
             break;
@@ -147,7 +150,11 @@ fn all() -> HashMap<i32, Stat> {
 }
 
 fn stat(pid: i32) -> Option<Stat> {
-    parse(&std::fs::read(format!("/proc/{pid}/stat")).ok()?)
+    // More than what is looked at, in one read: there are many to look at.
+    let mut line = [0; 1024];
+    let mut file = File::open(format!("/proc/{pid}/stat")).ok()?;
+    let length = file.read(&mut line).ok()?;
+    parse(&line[..length])
 }
 
 /// The name in parentheses may be anything, parentheses included.

@@ -478,7 +478,7 @@ impl Directory {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let claims = rustix::fs::openat(&self.fd, CLAIMS, flags, Mode::empty())?;
         let mut names = Vec::new();
-        for entry in rustix::fs::Dir::read_from(claims)? {
+        for entry in rustix::fs::Dir::new(claims)? {
             let entry = entry?;
             if let Ok(name) = entry.file_name().to_str()
                 && name != "."

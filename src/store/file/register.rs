@@ -265,12 +265,13 @@ impl Register {
             let Some(directory) = &self.directory else {
                 break;
             };
-            let names = directory
+            let mut names = directory
                 .claims()
                 .map_err(|e| error(self.place.path(), e))?;
             // Or else it was collected between its making and its lock, and
             // nobody would find it.
-            if names.contains(&mine.name) {
+            if let Some(at) = names.iter().position(|name| *name == mine.name) {
+                names.swap_remove(at);
                 let found = work::earlier(directory, &names, &mine.record)?;
                 return Ok((Witness::new(mine.file), found));
             }
@@ -339,6 +340,11 @@ impl Register {
             }
         }
         Err(failed(&self.place, Errno::AGAIN))
+    }
+
+    /// Whether that will take more than a call or two.
+    pub(super) fn has_much_to_tidy(&self) -> bool {
+        self.chores.collect
     }
 
     /// Clean-up, once the caller has its answer.

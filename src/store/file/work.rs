@@ -34,15 +34,14 @@ pub(super) fn earlier(
     names: &[String],
     leadership: &Record,
 ) -> Result<Vec<Found>, StoreError> {
-    let boot_id = boot_id();
     let mut earlier = Vec::new();
     for name in names.iter().filter(|name| name.starts_with(PREFIX)) {
-        let Some(found) = living(directory, name, boot_id.as_deref())? else {
+        let Some(found) = living(directory, name)? else {
             continue;
         };
         match found.term.cmp(&leadership.term) {
             Ordering::Less => earlier.push(found),
-            // Its own.
+            // Its own, begun before and begun again.
             Ordering::Equal => {}
             Ordering::Greater => {
                 let why = format!(
@@ -57,11 +56,7 @@ pub(super) fn earlier(
     Ok(earlier)
 }
 
-fn living(
-    directory: &Directory,
-    name: &str,
-    boot_id: Option<&str>,
-) -> Result<Option<Found>, StoreError> {
+fn living(directory: &Directory, name: &str) -> Result<Option<Found>, StoreError> {
     let Named::File {
         inode,
         file,
@@ -71,7 +66,13 @@ fn living(
         return Ok(None);
     };
     let failed = |e| error(directory.path(), e);
-    let record = locked_by_its_writer(&file, inode, &content, boot_id).map_err(failed)?;
+    // Most are of sessions that have ended, and say nothing that matters.
+    if !is_locked(&file).map_err(failed)? {
+        return Ok(None);
+    }
+    let boot_id = boot_id();
+    let record =
+        locked_by_its_writer(&file, inode, &content, boot_id.as_deref()).map_err(failed)?;
     let Some(Record {
         term,
         state: State::Held(holder),
@@ -80,7 +81,7 @@ fn living(
     else {
         return Ok(None);
     };
-    Ok(is_locked(&file).map_err(failed)?.then_some(Found {
+    Ok(Some(Found {
         term,
         holder,
         file,
