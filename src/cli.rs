@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, ValueEnum};
 
+use crate::logging::complain;
+
 mod check;
 mod demo;
 mod election;
@@ -50,7 +52,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Command {
             ErrorKind::UnknownArgument if run => ": the command stands after --",
             _ => "",
         };
-        eprintln!("{}{hint}", one_line(&error));
+        complain(format_args!("{}{hint}", one_line(&error)));
         std::process::exit(if run { 125 } else { 2 })
     })
 }
@@ -73,7 +75,9 @@ fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let said = text
         .lines()
-        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
+        // What follows -- is the command, and no value of ours.
+        .filter(|line| !line.contains("tip: to pass"));
     let words: Vec<_> = said
         .map(str::trim)
         .filter(|line| !line.is_empty())
@@ -98,7 +102,6 @@ fn tree() -> clap::Command {
         .subcommands([run::Flags::command(), check::Flags::command()])
         .args_conflicts_with_subcommands(true)
         .subcommand_negates_reqs(true)
-        .disable_help_subcommand(true)
 }
 
 /// The flags of one command, and a way to refuse them.

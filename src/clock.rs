@@ -72,7 +72,8 @@ pub fn now() -> BootTime {
     BootTime(t.tv_sec.unsigned_abs() * 1_000_000_000 + t.tv_nsec.unsigned_abs())
 }
 
-/// Reads the wall clock. For people to read; nothing is ever decided by it.
+/// Reads the wall clock. For people to read, and for hints; nothing that must be
+/// safe is ever decided by it.
 pub fn wall_time() -> SystemTime {
     SystemTime::now()
 }

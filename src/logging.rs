@@ -1,5 +1,6 @@
 //! Diagnostics, on stderr. The demo's events are output and go to stdout.
 
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -24,11 +25,16 @@ enum Message {
 }
 
 impl Lines {
-    pub(crate) fn to(mut sink: impl Write + Send + 'static, name: &str) -> io::Result<Self> {
+    /// `open` may wait, as for the reader of a FIFO; what is said meanwhile is kept.
+    pub(crate) fn to<W: Write>(
+        open: impl FnOnce() -> io::Result<W> + Send + 'static,
+        name: &str,
+    ) -> io::Result<Self> {
         let (sender, inbox) = mpsc::channel();
         std::thread::Builder::new()
             .name(name.into())
             .spawn(move || {
+                let Ok(mut sink) = open() else { return };
                 for message in inbox {
                     match message {
                         // Nobody is left to be told of an error here.
@@ -64,9 +70,14 @@ impl Write for Lines {
     }
 }
 
+/// A last word on stderr, if that can be written to.
+pub(crate) fn complain(line: impl Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 /// What is logged goes to stderr from here on; flush it before the end.
 pub(crate) fn init(format: LogFormat, level: &Targets) -> io::Result<Lines> {
-    let lines = Lines::to(io::stderr(), "log")?;
+    let lines = Lines::to(|| Ok(io::stderr()), "log")?;
     let writer = lines.clone();
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let stderr = fmt::layer()

@@ -19,7 +19,7 @@ fn main() -> ExitCode {
         Command::Run(run) => (commands::run::run(run), 125),
     };
     ExitCode::from(done.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        logging::complain(format_args!("error: {error:#}"));
         failed
     }))
 }

@@ -67,7 +67,7 @@ pub enum StartError {
     #[error(transparent)]
     Timing(#[from] TimingError),
     /// The machine lacks what a node needs: random numbers, or a timer.
-    #[error("cannot start a node: {0}")]
+    #[error("cannot start a node")]
     Machine(#[from] std::io::Error),
 }
 

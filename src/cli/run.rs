@@ -71,7 +71,7 @@ pub(super) struct Flags {
     )]
     stop_grace: Option<Duration>,
 
-    /// Give up with 124 when not elected in this time
+    /// Give up with 124 when the command could not be started in this time
     #[arg(
         long, value_name = "DURATION", conflicts_with = "try",
         value_parser = values::duration, allow_hyphen_values = true
@@ -86,7 +86,8 @@ pub(super) struct Flags {
     #[arg(long)]
     skip_ok: bool,
 
-    /// When the command has ended, give the lease back and campaign again
+    /// When the command has ended, give the lease back, stay out for a lease
+    /// duration and campaign again
     #[arg(long)]
     keep: bool,
 
@@ -124,7 +125,11 @@ pub(super) struct Flags {
     log_format: LogFormat,
 
     /// What to print on stderr: error, warn, info, debug, trace, or target=level,..
-    #[arg(long, env = "RUST_LOG", value_name = "LEVEL", default_value = "warn", value_parser = values::level)]
+    // Not RUST_LOG, which is the command's.
+    #[arg(
+        long, env = "LEADER_DEMO_LOG_LEVEL", value_name = "LEVEL", default_value = "warn",
+        value_parser = values::level
+    )]
     log_level: Targets,
 
     /// The command and its arguments, as they are: no shell looks at them
@@ -134,7 +139,8 @@ pub(super) struct Flags {
 
 const AFTER_HELP: &str = "\
 The command's environment has LEADER_DEMO_TERM, the fencing token, and
-LEADER_DEMO_NODE_ID, _LOCK_NAME and _STORE; `leader-demo check` reads them.
+LEADER_DEMO_NODE_ID, _LOCK_NAME, _STORE and _SHARED_DIR, which `leader-demo
+check` reads. A run inside a run needs a lock name of its own.
 
 Exit codes: the command's own, 128+n when signal n killed it; 123 lost the lease
 (--exit-on-loss); 124 not elected (--wait, --try; 0 with --skip-ok); 125 could

@@ -14,6 +14,7 @@
 //! | `run/signals.rs`, `run/terminal.rs` | what the wrapper is sent, and the terminal it shares |
 //! | `run/voice.rs` | what is told of all this |
 
+use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
@@ -23,7 +24,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use leader_demo::clock::{self, BootTime};
 use leader_demo::store::{Content, LeaseStore, Life, Observed, Work};
-use leader_demo::{FileStore, Leadership, Node, NodeId};
+use leader_demo::{Change, FileStore, Leadership, Node, NodeId};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions};
 use tokio::time::{sleep, timeout};
@@ -48,6 +49,9 @@ use signals::{Blocked, Signals};
 use terminal::Terminal;
 use voice::{Tell, Voice};
 use wire::Report;
+
+/// Not worth a word.
+const MOMENT: Duration = Duration::from_millis(50);
 
 /// The exit codes that are not the command's. 125 to 127 are the shell's too.
 mod exit {
@@ -182,7 +186,8 @@ impl Wrapper {
         if status == 0 && !ended.asked {
             self.hold(&leadership).await?;
         }
-        if !self.run.keep || ended.asked {
+        // A command that cannot be executed will not be the next time, either.
+        if !self.run.keep || ended.asked || matches!(status, 126 | 127) {
             let _ = timeout(PATIENCE, leadership.release()).await;
             return Ok(status);
         }
@@ -229,26 +234,47 @@ impl Wrapper {
 
     async fn elected(&self, guarded: &mut Guarded) -> Result<Leadership, Done> {
         let give_up_at = self.give_up_at;
+        let failure = RefCell::new(None);
+        let mut changes = self.node.watch();
+        let listen = async {
+            while let Some(notice) = changes.next().await {
+                match notice.change {
+                    Change::StoreFailed(why) => {
+                        failure.replace(Some(anyhow!(why)));
+                        if self.run.patience == Patience::None {
+                            return;
+                        }
+                    }
+                    Change::NewLeader { .. } => drop(failure.take()),
+                    _ => {}
+                }
+            }
+            std::future::pending().await
+        };
         let not_elected = async {
             match self.run.patience {
                 Patience::None => another_leads(&self.node, &*self.store).await,
                 Patience::Limited(_) | Patience::Forever => {
                     sleep(give_up_at.since(clock::now())).await;
-                    // Not elected because of whom, or of what?
-                    self.store.read().await.context("--wait")?;
                     Ok(())
                 }
             }
         };
-        tokio::select! {
+        let gave_up = tokio::select! {
             biased;
-            sent = self.signals.asked_to_end() => Err(Done::Exit(by_signal(sent?.signal))),
-            error = standby_ended(guarded) => Err(error.into()),
-            leadership = self.node.campaign() => Ok(leadership?),
-            gave_up = not_elected => {
-                gave_up?;
-                Err(self.not_elected())
+            sent = self.signals.asked_to_end() => {
+                return Err(Done::Exit(by_signal(sent?.signal)));
             }
+            error = standby_ended(guarded) => return Err(error.into()),
+            leadership = self.node.campaign() => return Ok(leadership?),
+            () = listen => Ok(()),
+            gave_up = not_elected => gave_up,
+        };
+        gave_up?;
+        // Because of whom, or of what?
+        match failure.take() {
+            Some(failure) => Err(failure.context("not elected").into()),
+            None => Err(self.not_elected()),
         }
     }
 
@@ -299,6 +325,10 @@ impl Wrapper {
             drop(witness);
             let settled = async {
                 for remains in &before {
+                    // Most often it is about to end.
+                    if timeout(MOMENT, remains.gone()).await.is_ok() {
+                        continue;
+                    }
                     self.voice.tell(Tell::WaitsFor(remains.clone()));
                     remains.gone().await;
                 }

@@ -54,7 +54,9 @@ impl Remains {
 /// Whether a record's holder is alive, as far as a store can tell at one look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Life {
-    /// It is, or a process that inherited its [`Witness`].
+    /// It is, or a process that inherited its [`Witness`], and it has renewed
+    /// within its lease duration, by the file system's time stamps. Enough not
+    /// to wait for it; nothing that must be safe rests on this.
     Alive,
     /// It can no longer act. To be said only by a store that *knows*.
     Dead,

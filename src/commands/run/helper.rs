@@ -7,6 +7,7 @@ use std::str::FromStr;
 use anyhow::{Context, Result};
 
 use super::{guard, starter};
+use crate::logging::complain;
 
 /// This very program, also if its file has been replaced since.
 pub(super) const PROGRAM: &str = "/proc/self/exe";
@@ -20,7 +21,7 @@ pub(super) fn assist() -> Option<ExitCode> {
         _ => return None,
     };
     Some(ended.unwrap_or_else(|error| {
-        eprintln!("leader-demo: {error:#}");
+        complain(format_args!("leader-demo: {error:#}"));
         ExitCode::from(125)
     }))
 }

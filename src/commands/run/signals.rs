@@ -111,14 +111,15 @@ impl Signals {
         self.interrupted.get()
     }
 
-    /// The next signal that asks this process to end.
+    /// The next signal that would end a process.
     pub(super) async fn asked_to_end(&self) -> io::Result<Sent> {
         loop {
             let sent = self.next().await?;
             match sent.signal {
                 Signal::CHILD => super::reap(),
-                _ if sent.asks_to_end() => return Ok(sent),
-                _ => {}
+                // As without us: this one ends no process.
+                Signal::WINCH => {}
+                _ => return Ok(sent),
             }
         }
     }
@@ -157,7 +158,8 @@ fn named(mask: u64) -> impl Iterator<Item = Signal> {
 
 /// What this process was started with, by its name in proc_pid_status(5).
 fn mask(name: &str) -> Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").context("/proc/self/status")?;
+    let status = std::fs::read_to_string("/proc/self/status")
+        .context("cannot read /proc/self/status (run finds its processes in /proc)")?;
     let mask = status.lines().find_map(|line| {
         let mask = line.strip_prefix(name)?.strip_prefix(':')?;
         u64::from_str_radix(mask.trim(), 16).ok()

@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal};
 
 use super::wire::{self, Go};
 use super::{helper, signals};
+use crate::logging::complain;
 
 pub(super) const NAME: &str = "__start";
 
@@ -38,7 +39,9 @@ pub(super) fn main(mut args: impl Iterator<Item = OsString>) -> Result<ExitCode>
     }
     signals::block_only(blocked)?;
     let failed = command.env("LEADER_DEMO_TERM", term.to_string()).exec();
-    eprintln!("leader-demo: cannot run {program:?}: {failed}");
+    complain(format_args!(
+        "leader-demo: cannot run {program:?}: {failed}"
+    ));
     // As the shell's.
     Ok(ExitCode::from(match failed.kind() {
         io::ErrorKind::NotFound => 127,

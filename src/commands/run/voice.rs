@@ -1,12 +1,17 @@
 //! What a run tells: lines for people on stderr, and events as JSON lines.
 
 use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use leader_demo::clock::{self, BootTime};
 use leader_demo::store::Remains;
 use leader_demo::{Change, Changes, Node, Notice, Reason, Timing};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 use rustix::process::Pid;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -75,11 +80,32 @@ impl Voice {
 fn open(to: &EventsTo) -> Result<Lines> {
     let (path, name) = match to {
         EventsTo::File(path) => (path.clone(), path.display().to_string()),
-        EventsTo::Descriptor(n) => (format!("/proc/self/fd/{n}").into(), format!("fd:{n}")),
+        EventsTo::Descriptor(n) => (
+            PathBuf::from(format!("/proc/self/fd/{n}")),
+            format!("fd:{n}"),
+        ),
     };
-    let file = File::options().append(true).create(true).open(path);
-    let lines = file.and_then(|file| Lines::to(file, "events"));
+    let mut options = File::options();
+    options.append(true).create(true);
+    let wait_for_no_one = OFlags::NONBLOCK.bits() as i32;
+    let lines = match options.clone().custom_flags(wait_for_no_one).open(&path) {
+        Ok(file) => {
+            let blocking = rustix::io::ioctl_fionbio(&file, false);
+            blocking
+                .map_err(io::Error::from)
+                .and_then(|()| Lines::to(|| Ok(file), "events"))
+        }
+        // A FIFO that nobody reads yet holds up its own thread only.
+        Err(e) if Errno::from_io_error(&e) == Some(Errno::NXIO) && is_fifo(&path) => {
+            Lines::to(move || options.open(path), "events")
+        }
+        Err(e) => Err(e),
+    };
     lines.with_context(|| format!("--events {name}: cannot write there"))
+}
+
+fn is_fifo(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
 }
 
 impl Teller {
@@ -140,7 +166,7 @@ impl Teller {
             Tell::WaitsFor(remains) => {
                 let pids: Vec<_> = remains.pids.iter().map(u32::to_string).collect();
                 let pids = match &pids[..] {
-                    [] => "not to be seen from here".to_owned(),
+                    [] => "its processes could not be seen".to_owned(),
                     pids => format!("pid {}", pids.join(", ")),
                 };
                 let (id, term) = (&remains.holder.node_id, remains.term);

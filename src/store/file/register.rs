@@ -3,7 +3,9 @@
 //! Everything here runs on the store's own thread. Any other process may do
 //! anything between two lines, and may freeze for hours between two of its own.
 
+use std::io;
 use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime};
 
 use rustix::io::Errno;
 
@@ -13,6 +15,7 @@ use super::lock::{is_locked, locked_by_its_writer};
 use super::reading::{number_of, read_in};
 use super::work::{self, Found};
 use super::{Numbered, collector, error, refuse, unique};
+use crate::clock;
 use crate::lease::{Record, boot_id};
 use crate::store::{Life, Observed, Revision, StoreError, Swap, Witness};
 
@@ -294,15 +297,19 @@ impl Register {
         };
         let path = directory.path_of(seen.number);
         let failed = |e| error(&path, e);
-        if directory.numbered(seen.number, inode) != seen
-            || locked_by_its_writer(&file, inode, &content, boot_id().as_deref())
-                .map_err(failed)?
-                .is_none()
-        {
+        let record = locked_by_its_writer(&file, inode, &content, boot_id().as_deref());
+        let Some(record) = record.map_err(failed)? else {
+            return Ok(Life::Unknown);
+        };
+        if directory.numbered(seen.number, inode) != seen {
             return Ok(Life::Unknown);
         }
         Ok(if is_locked(&file).map_err(failed)? {
-            Life::Alive
+            // One that is frozen is no leader that one look could vouch for.
+            match silent_for(&file).map_err(failed)? < record.lease_duration {
+                true => Life::Alive,
+                false => Life::Unknown,
+            }
         } else if number_of(directory, inode)?.is_some() {
             Life::Dead
         } else {
@@ -406,6 +413,15 @@ fn is_at(directory: &Directory, expected: Option<Numbered>) -> Result<bool, Stor
 fn names(directory: &Directory, at: Numbered) -> Result<bool, StoreError> {
     let named = directory.inode_of(at.number)?;
     Ok(named.map(|file| directory.numbered(at.number, file)) == Some(at))
+}
+
+/// How long ago a file was linked last, by the clocks on the wall: no more than
+/// a hint.
+fn silent_for(file: &std::fs::File) -> io::Result<Duration> {
+    let stat = rustix::fs::fstat(file)?;
+    let linked = Duration::new(stat.st_ctime.unsigned_abs(), stat.st_ctime_nsec as u32);
+    let now = clock::wall_time().duration_since(SystemTime::UNIX_EPOCH);
+    Ok(now.unwrap_or_default().saturating_sub(linked))
 }
 
 fn link_making_room(directory: &Directory, claim: &str, number: u64) -> Result<(), Errno> {
