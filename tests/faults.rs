@@ -348,6 +348,28 @@ impl Drop for SmallDisk {
 }
 
 #[test]
+fn a_full_disk_is_no_other_leader_to_give_up_for() {
+    let Some(disk) = SmallDisk::mount(c"size=256k,nr_inodes=100,mode=0700") else {
+        return;
+    };
+    let run = |flags: &[&str]| {
+        let mut run = common::binary();
+        run.args(["run", "--lease-duration=1s", "--lock-dir"]);
+        run.arg(disk.path()).args(flags).args(["--", "true"]);
+        run.output().unwrap()
+    };
+    assert_eq!(run(&[]).status.code(), Some(0));
+    disk.fill();
+    // With --skip-ok, cron would never learn that the job does not run.
+    for flags in [&["--try", "--skip-ok"], &["--wait=500ms", "--skip-ok"]] {
+        let output = run(flags);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(125), "{flags:?}: {said}");
+        assert!(said.contains("No space left"), "{flags:?}: {said}");
+    }
+}
+
+#[test]
 fn a_leader_on_a_full_disk_leads_on_and_a_candidate_says_why_it_cannot() {
     let Some(disk) = SmallDisk::mount(c"size=256k,nr_inodes=100,mode=0700") else {
         return;

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use assert_cmd::Command;
 use common::PATIENCE;
 use common::run::{LONG, Runs, SHORT};
+use rustix::fs::{CWD, FileType, Mode};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -189,6 +190,52 @@ fn a_command_that_cannot_be_run_is_126_or_127_and_keeps_nobody_waiting() {
         assert!(said.contains(command), "{said}");
         assert_eq!(said.lines().count(), 1, "{said}");
     }
+}
+
+#[test]
+fn our_exit_codes_stay_ours_where_stderr_cannot_be_written() {
+    let runs = Runs::new(LONG);
+    for (flags, command, expected) in [
+        (&[][..], "no-such-command", 127),
+        (&["--bogus"], "true", 125),
+        (&["--stop-grace", "9m"], "true", 125),
+        (&["--store", "file:/dev/null"], "true", 125),
+    ] {
+        let mut run = runs.run(flags, &[command]);
+        run.stderr(fs::File::options().write(true).open("/dev/full").unwrap());
+        assert_eq!(code(run), Some(expected), "{flags:?} {command}");
+    }
+}
+
+#[test]
+fn events_that_nobody_reads_hold_up_nothing() {
+    let runs = Runs::new(LONG);
+    let fifo = runs.here().join("unread");
+    rustix::fs::mknodat(CWD, &fifo, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    let run = runs.run(
+        &["--events", fifo.to_str().unwrap()],
+        &["sh", "-c", "exit 7"],
+    );
+    assert_eq!(code(run), Some(7));
+}
+
+#[test]
+fn a_command_that_cannot_be_run_is_not_tried_again_with_keep() {
+    let runs = Runs::new(LONG);
+    let mut run = runs.run(&["--keep"], &["no-such-command"]);
+    run.stderr(Stdio::null());
+    assert_eq!(code(run), Some(127));
+}
+
+#[test]
+fn the_level_of_the_commands_own_log_is_not_ours() {
+    let runs = Runs::new(LONG);
+    let mut run = runs.run(
+        &[],
+        &["sh", "-c", "test \"$RUST_LOG\" = 'my_crate[span]=debug'"],
+    );
+    run.env("RUST_LOG", "my_crate[span]=debug");
+    assert_eq!(code(run), Some(0));
 }
 
 #[test]

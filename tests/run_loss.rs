@@ -58,6 +58,20 @@ fn a_frozen_wrapper_costs_its_command_and_then_campaigns_again() {
 }
 
 #[test]
+fn try_does_not_give_up_for_a_leader_that_is_frozen() {
+    let runs = Runs::new(SHORT);
+    let mut first = runs.start("first", "exec tick");
+    first.says("ticking");
+    first.signal(Signal::STOP);
+    eventually("its guard stops it", || !is_alive(first.command()));
+    // A moment later its lease is over, by any clock.
+    std::thread::sleep(Duration::from_secs(1));
+    let mut next = runs.start_with("next", &["--try"], "exit 0");
+    assert_eq!(next.code(), 0);
+    assert_eq!(state(first.wrapper()), Some('T'), "it is frozen still");
+}
+
+#[test]
 fn a_frozen_guard_holds_up_nobody() {
     let runs = Runs::new(SHORT);
     let mut run = runs.leader("a", "echo ready; permit; exit 5");
