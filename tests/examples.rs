@@ -5,6 +5,7 @@ mod common;
 
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -36,6 +37,14 @@ impl Place {
 
     fn writes(&self, name: &str, content: &str) {
         fs::write(self.path(name), content).unwrap();
+    }
+
+    fn mode(&self, name: &str) -> u32 {
+        fs::metadata(self.path(name)).unwrap().permissions().mode() & 0o7777
+    }
+
+    fn chmod(&self, name: &str, mode: u32) {
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode)).unwrap();
     }
 
     fn mark(&self) -> (&'static str, String) {
@@ -182,6 +191,181 @@ fn a_migration_that_fails_changes_nothing_and_says_so() {
         let content = place.reads("accounts");
         assert!(content.ends_with("version 1\nalice\nbob\n"), "{content}");
     }
+}
+
+#[test]
+fn a_migration_of_no_file_says_so_and_makes_none() {
+    let place = Place::new();
+    for script in ["migrate.sh", "migrate-step.sh"] {
+        let missing = place
+            .example(script, &["nofile", "2", "cat"])
+            .env("LEADER_DEMO_TERM", "1")
+            .output()
+            .unwrap();
+        assert_eq!(missing.status.code(), Some(1), "{missing:?}");
+        assert_eq!(text(&missing), "error: there is no file nofile\n");
+        assert_eq!(place.files(), Vec::<String>::new());
+    }
+    place.writes("accounts", BEFORE);
+    let word = place
+        .example("migrate.sh", &["accounts", "two", "cat"])
+        .output()
+        .unwrap();
+    assert_eq!(word.status.code(), Some(2), "{word:?}");
+    assert!(text(&word).contains("usage"), "{word:?}");
+    assert_eq!(place.files(), ["accounts"]);
+}
+
+#[test]
+fn a_migration_of_a_file_without_a_version_says_so_and_changes_nothing() {
+    let place = Place::new();
+    for rest in [
+        "foo\n",
+        "",
+        "\n",
+        "version\n",
+        "version x\n",
+        "version 08\n",
+    ] {
+        place.writes("accounts", &format!("term 0\n{rest}"));
+        let migrate = ["accounts", "2", "sh", "-c", "echo >>begun"];
+        let failed = place.example("migrate.sh", &migrate).output().unwrap();
+        assert_eq!(failed.status.code(), Some(1), "{failed:?}");
+        assert!(
+            text(&failed).contains("accounts has no version line"),
+            "{failed:?}"
+        );
+        let content = place.reads("accounts");
+        assert_eq!(content.split_once('\n').unwrap().1, rest);
+        assert!(!place.path("begun").exists());
+    }
+    // The last line may end with the file.
+    place.writes("accounts", "term 0\nversion 1");
+    let migrate = ["accounts", "2", "echo", "carol"];
+    let migrated = place.example("migrate.sh", &migrate).output().unwrap();
+    assert!(migrated.status.success(), "{migrated:?}");
+    assert!(place.reads("accounts").ends_with("\nversion 2\ncarol\n"));
+}
+
+#[test]
+fn a_file_keeps_its_mode_and_is_not_open_to_others_meanwhile() {
+    let place = Place::new();
+    for mode in [0o640, 0o600, 0o664] {
+        place.writes("accounts", BEFORE);
+        place.chmod("accounts", mode);
+        let migrate = ["accounts", "2", "sed", "s/$/,active/"];
+        let migrated = place.example("migrate.sh", &migrate).output().unwrap();
+        assert!(migrated.status.success(), "{migrated:?}");
+        assert!(place.reads("accounts").ends_with(AFTER));
+        assert_eq!(place.mode("accounts"), mode);
+    }
+    // A new file is as the umask has it.
+    for (umask, mode) in [("022", 0o644), ("027", 0o640)] {
+        let write = format!("umask {umask}; echo hello | \"$0\" new-{umask}");
+        let written = place
+            .program("sh")
+            .args(["-c", &write])
+            .arg(example("fenced-write.sh"))
+            .env("LEADER_DEMO_TERM", "1")
+            .output()
+            .unwrap();
+        assert!(written.status.success(), "{written:?}");
+        assert_eq!(place.mode(&format!("new-{umask}")), mode);
+    }
+
+    // Its content has not come yet.
+    let mut slow = place
+        .example("fenced-write.sh", &["accounts"])
+        .env("LEADER_DEMO_TERM", "77")
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let new = format!("accounts.77.{}", slow.id());
+    eventually("it has begun", || !place.reads(&new).is_empty());
+    assert_eq!(place.mode(&new), 0o600);
+    drop(slow.stdin.take());
+    assert!(slow.wait().unwrap().success());
+    assert_eq!(place.mode("accounts"), 0o664);
+}
+
+#[test]
+fn a_file_keeps_its_owner_where_that_is_permitted() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let place = Place::new();
+    place.writes("report", "term 0\n");
+    if chown(place.path("report"), Some(12345), Some(23456)).is_err() {
+        return common::skip("only root may give a file away");
+    }
+    place.chmod("report", 0o640);
+    assert!(
+        place
+            .writes_in_term(1, &["report"], "one\n")
+            .status
+            .success()
+    );
+    let meta = fs::metadata(place.path("report")).unwrap();
+    assert_eq!((meta.uid(), meta.gid()), (12345, 23456));
+    assert_eq!(place.mode("report"), 0o640);
+    assert_eq!(place.reads("report"), "term 1\none\n");
+}
+
+#[test]
+fn a_link_and_its_target_are_one_file_with_one_lock() {
+    let place = Place::new();
+    fs::create_dir(place.path("data")).unwrap();
+    place.writes("data/accounts", BEFORE);
+    std::os::unix::fs::symlink("data/accounts", place.path("link")).unwrap();
+    let ways = ["link", "data/accounts", "./data/../link", "data/accounts"];
+    let all = four(|i| {
+        let migrate = [ways[i], "2", "sh", "-c", WORK];
+        place.example("migrate.sh", &migrate).spawn().unwrap()
+    });
+    for one in all {
+        let output = one.wait_with_output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+    assert_eq!(place.reads("begun").lines().count(), 1);
+    let content = place.reads("data/accounts");
+    assert_eq!(content.split_once('\n').unwrap().1, AFTER);
+    assert!(place.path("data/accounts.lock").is_dir());
+
+    let written = place.writes_in_term(9, &["link"], "nine\n");
+    assert!(written.status.success(), "{written:?}");
+    assert_eq!(place.reads("data/accounts"), "term 9\nnine\n");
+    assert!(place.path("link").is_symlink());
+    assert_eq!(place.files(), ["begun", "data", "link"]);
+}
+
+#[test]
+fn a_file_of_any_name_can_be_migrated() {
+    let place = Place::new();
+    let long = "long".repeat(50);
+    for name in ["acc ounts", ".hidden", "-n", "a'b\"$c*\n\u{e9}", &long] {
+        place.writes(name, BEFORE);
+        let migrate = [name, "2", "sh", "-c", WORK];
+        let all = four(|_| place.example("migrate.sh", &migrate).spawn().unwrap());
+        for one in all {
+            let output = one.wait_with_output().unwrap();
+            assert!(output.status.success(), "{name:?}: {output:?}");
+        }
+        assert_eq!(place.reads("begun").lines().count(), 1, "{name:?}");
+        fs::remove_file(place.path("begun")).unwrap();
+        let content = place.reads(name);
+        assert_eq!(content.split_once('\n').unwrap().1, AFTER, "{name:?}");
+    }
+    // Where the directory is mounted does not count.
+    let locks = |place: &Place| -> Vec<_> {
+        let names = place.files().into_iter();
+        names.filter(|name| name.ends_with(".lock")).collect()
+    };
+    assert_eq!(locks(&place).len(), 5);
+    let elsewhere = Place::new();
+    elsewhere.writes("acc ounts", BEFORE);
+    let migrate = ["acc ounts", "2", "cat"];
+    let migrated = elsewhere.example("migrate.sh", &migrate).output().unwrap();
+    assert!(migrated.status.success(), "{migrated:?}");
+    assert_eq!(locks(&elsewhere).len(), 1);
+    assert!(locks(&place).contains(&locks(&elsewhere)[0]));
 }
 
 #[test]

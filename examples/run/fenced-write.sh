@@ -20,12 +20,15 @@ die() {
 fence=
 [[ ${1:-} != --fence ]] || { fence=yes && shift; }
 (($# == 1)) || die 'usage: fenced-write.sh [--fence] FILE'
-file=$1
+# Through a symbolic link the file behind it is written; the link stays.
+file=$(realpath -- "$1")
 term=${LEADER_DEMO_TERM:-}
 [[ $term =~ ^[0-9]+$ ]] || die 'no LEADER_DEMO_TERM: start this with leader-demo run -- ..'
 
 new=$file.$term.$$
 trap 'rm -f -- "$new"' EXIT
+# Nobody else may read it before it has FILE's mode.
+(umask 077 && : >"$new")
 # What may take long is done before the lock is taken.
 [[ -n $fence ]] || { echo "term $term" && cat; } >"$new"
 
@@ -36,11 +39,17 @@ flock 9
 highest=0
 if [[ -e $file ]]; then
     read -r word highest <"$file" || true
-    [[ "$word $highest" =~ ^term\ [0-9]+$ ]] || die "the first line of $file is no term"
+    [[ "$word $highest" =~ ^term\ [0-9]+$ ]] || die "the first line of $1 is no term"
 fi
-((term >= highest)) || die "refused: term $term is over, $file has seen term $highest"
+((term >= highest)) || die "refused: term $term is over, $1 has seen term $highest"
 if [[ -n $fence ]]; then
     { echo "term $term" && { [[ ! -e $file ]] || tail -n +2 -- "$file"; }; } >"$new"
+fi
+# FILE keeps its mode, and where that is permitted its owner and group.
+if [[ -e $file ]]; then
+    cp --attributes-only --preserve=mode,ownership -- "$file" "$new"
+else
+    chmod '=rw' -- "$new"
 fi
 # On the disk before it has the name; then the name itself.
 sync -- "$new"

@@ -1,21 +1,28 @@
 #!/usr/bin/env bash
 # What migrate.sh runs as the leader: migrate-step.sh FILE VERSION COMMAND..
 set -euo pipefail
+die() {
+    echo "error: $*" >&2
+    exit 1
+}
 here=$(cd -- "$(dirname -- "$0")" && pwd)
 file=$1 version=$2
 shift 2
 
+# The fence would make the file.
+[[ -f $file ]] || die "there is no file $file"
 # First the fence, then the look: what is read now, no earlier leader can change.
 "$here/fenced-write.sh" --fence "$file"
-{ read -r _ && read -r _ current; } <"$file"
+word='' current=''
+{ read -r _ && read -r word current; } <"$file" || true
+[[ "$word $current" =~ ^version\ (0|[1-9][0-9]*)$ ]] ||
+    die "$file has no version line: the second is to be 'version NUMBER'"
 if ((current >= version)); then
     echo "$file is at version $current already"
     exit
 fi
-((current == version - 1)) || {
-    echo "error: $file is at version $current, from which this does not lead to $version" >&2
-    exit 1
-}
+((current == version - 1)) ||
+    die "$file is at version $current, from which this does not lead to $version"
 
 # Whoever is killed in here has changed nothing; the next one starts again.
 new=$(mktemp)
