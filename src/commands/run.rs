@@ -94,7 +94,7 @@ struct Wrapper {
     /// What was below this process before it started anything.
     strangers: Vec<Pid>,
     voice: Voice,
-    /// A command was stopped because its lease was lost, and not run again since.
+    /// The last command was stopped because its lease was lost.
     lost: bool,
     /// When this campaign has taken long enough.
     give_up_at: BootTime,
@@ -164,7 +164,6 @@ impl Wrapper {
         let mut guarded = self.prepare().context("cannot start the command's guard")?;
         let leadership = self.elected(&mut guarded).await?;
         let work = self.begin(&leadership, &mut guarded).await?;
-        self.lost = false;
         let led = self.lead(&leadership, work, &mut guarded).await;
         if led.is_err() {
             // Rule 10, whatever went wrong: the work stops, then the lease is given back.
@@ -172,14 +171,14 @@ impl Wrapper {
             self.kill_what_is_left().await;
         }
         let ended = led?;
+        self.lost = ended.stopped && !ended.asked;
         let status = ended.status.unwrap_or_default();
         if let Some(terminal) = &self.terminal
             && (ended.stopped || status > 128)
         {
             terminal.mend();
         }
-        if ended.stopped && !ended.asked {
-            self.lost = true;
+        if self.lost {
             return Err(self.after_loss());
         }
         if status == 0 && !ended.asked {

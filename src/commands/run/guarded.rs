@@ -82,7 +82,8 @@ impl Guarded {
         Ok(())
     }
 
-    /// The lease is lost, and is over at `kill_at` for all that was known.
+    /// The lease, which held until `until` for all that was known, is lost: the
+    /// command is to stop now.
     pub(super) fn lose(&self, now: BootTime, until: BootTime) -> io::Result<()> {
         let grace = self.charge.stop_grace;
         self.kill.set((now + grace).min(until + grace))?;

@@ -16,7 +16,7 @@ use super::wire::Report;
 use super::{Done, Wrapper, by_signal, exit};
 use crate::cli::Patience;
 
-/// Not worth a word.
+/// An earlier command that is gone within this time is not worth a word.
 const MOMENT: Duration = Duration::from_millis(50);
 
 impl Wrapper {
