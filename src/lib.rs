@@ -31,6 +31,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`Node`], [`Leadership`], [`Hooks`] | what you hold: a participant, its leadership as a scope, callbacks |
+//! | [`Observer`], [`glance`] | following an election without taking part, or one look at it |
 //! | [`Timing`] | the three durations and the inequalities between them |
 //! | [`Record`], [`Term`], [`Holder`] | the nouns |
 //! | `election` | the rules: a pure value, without clock, I/O or async |
@@ -57,6 +58,7 @@ mod leadership;
 mod lease;
 mod name;
 mod node;
+mod observer;
 mod timing;
 
 pub use change::{Acquired, Change, Notice, Reason};
@@ -65,6 +67,7 @@ pub use leadership::Leadership;
 pub use lease::{DecodeError, Holder, Record, SessionId, State, Term};
 pub use name::{LockName, MAX_NAME_LEN, NameError, NodeId};
 pub use node::{Changes, Leader, Node, NodeBuilder, StartError, Stopped};
+pub use observer::{Glance, Led, Observer, Seen, Sighting, glance};
 pub use store::file::FileStore;
 pub use store::memory::{MemoryRegister, MemoryStore};
 pub use timing::{Timing, TimingError};

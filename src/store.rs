@@ -89,6 +89,44 @@ pub trait LeaseStore: Send + Sync + 'static {
         })))
     }
 
+    /// For who watches an election: ends when the record is no longer at `seen`
+    /// (`None`: absent), after renewals too. It may end early, and it may never
+    /// end. Nodes never ask for it, so it may cost what they must not pay.
+    fn moved_on(&self, seen: Option<Revision>) -> Answer<'_, ()> {
+        let _ = seen;
+        Box::pin(std::future::pending())
+    }
+
+    /// For who watches an election: the records between two revisions, oldest
+    /// first, if the store still has every one of them.
+    ///
+    /// # Errors
+    /// What kept the store from looking.
+    fn between(
+        &self,
+        older: Revision,
+        newer: Revision,
+    ) -> Answer<'_, Result<Option<Vec<Observed>>, StoreError>> {
+        let _ = (older, newer);
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    /// How long ago what was seen at `seen` was swapped in, by clocks on walls
+    /// and as far as the store knows: a hint, for people.
+    ///
+    /// # Errors
+    /// What kept the store from looking.
+    fn age(&self, seen: Revision) -> Answer<'_, Result<Option<Duration>, StoreError>> {
+        let _ = seen;
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    /// The register beside this one, for requests to the leader; see
+    /// [`Request`](crate::Request). None: nobody can ask.
+    fn requests(&self) -> Option<Arc<dyn LeaseStore>> {
+        None
+    }
+
     /// One look at whether the holder of what was seen at `seen` is alive.
     /// Unknown where there is no telling, nothing any more, or nobody: a
     /// vacant record has no holder.
@@ -126,6 +164,26 @@ impl<S: LeaseStore + ?Sized> LeaseStore for Arc<S> {
 
     fn begin_work(&self, leadership: Record) -> Answer<'_, Result<Work, StoreError>> {
         (**self).begin_work(leadership)
+    }
+
+    fn moved_on(&self, seen: Option<Revision>) -> Answer<'_, ()> {
+        (**self).moved_on(seen)
+    }
+
+    fn between(
+        &self,
+        older: Revision,
+        newer: Revision,
+    ) -> Answer<'_, Result<Option<Vec<Observed>>, StoreError>> {
+        (**self).between(older, newer)
+    }
+
+    fn age(&self, seen: Revision) -> Answer<'_, Result<Option<Duration>, StoreError>> {
+        (**self).age(seen)
+    }
+
+    fn requests(&self) -> Option<Arc<dyn LeaseStore>> {
+        (**self).requests()
     }
 
     fn life(&self, seen: Revision) -> Answer<'_, Result<Life, StoreError>> {

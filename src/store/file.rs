@@ -17,6 +17,7 @@
 //! | `file/reading.rs` | which record is the current one, and what an unreadable one may hide |
 //! | `file/lock.rs` | when a lock says something about its writer |
 //! | `file/waiter.rs` | when "the lock is free" may be taken to mean "the holder died" |
+//! | `file/news.rs` | when a number is added: for who watches |
 //! | `file/work.rs` | what earlier leaders started may still run on this machine |
 //! | `file/collector.rs` | removes what ended sessions left behind |
 
@@ -35,12 +36,14 @@ mod claim;
 mod collector;
 mod directory;
 mod lock;
+mod news;
 mod reading;
 mod register;
 mod waiter;
 mod work;
 
 use directory::{Inode, Place};
+use news::News;
 use register::Register;
 use waiter::Waiters;
 
@@ -67,6 +70,7 @@ pub struct FileStore {
     place: Arc<Place>,
     jobs: mpsc::Sender<Job>,
     waiters: Waiters,
+    news: News,
 }
 
 /// Work for the store's own thread: a stalled disk must stall neither the
@@ -149,6 +153,7 @@ impl FileStore {
             waiters: Waiters::new(place.clone(), boot_id()),
             place,
             jobs,
+            news: News::default(),
         })
     }
 
@@ -216,6 +221,43 @@ impl LeaseStore for FileStore {
                 before,
             })
         })
+    }
+
+    fn moved_on(&self, seen: Option<Revision>) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let Some(news) = self.news.listen() else {
+                return std::future::pending().await;
+            };
+            let (place, source) = (self.place.clone(), news.clone());
+            // Asked when it listens already, so that nothing falls in between.
+            let current = self.ask(move |register| {
+                source.follow(place.path());
+                register.read()
+            });
+            match current.await {
+                Ok(current) if current.as_ref().map(|o| o.revision) == seen => news.next().await,
+                Ok(_) => {}
+                Err(_) => std::future::pending().await,
+            }
+        })
+    }
+
+    fn between(
+        &self,
+        older: Revision,
+        newer: Revision,
+    ) -> Answer<'_, Result<Option<Vec<Observed>>, StoreError>> {
+        self.ask(move |register| register.between(older.into(), newer.into()))
+    }
+
+    fn age(&self, seen: Revision) -> Answer<'_, Result<Option<Duration>, StoreError>> {
+        self.ask(move |register| register.age(seen.into()))
+    }
+
+    fn requests(&self) -> Option<Arc<dyn LeaseStore>> {
+        let name = LockName::new("request").ok()?;
+        let store = Self::at(self.place.inside(&name)).ok()?;
+        Some(Arc::new(store))
     }
 
     fn life(&self, seen: Revision) -> Answer<'_, Result<Life, StoreError>> {

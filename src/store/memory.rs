@@ -19,7 +19,7 @@ use crate::store::{Answer, Content, LeaseStore, Observed, Revision, StoreError, 
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
-    registers: Arc<Mutex<HashMap<LockName, Arc<watch::Sender<Slot>>>>>,
+    registers: Arc<Mutex<HashMap<LockName, MemoryRegister>>>,
 }
 
 /// How many swaps there were, and what the last one left.
@@ -33,12 +33,10 @@ impl MemoryStore {
 
     /// The register with this name; the same one for everybody who asks.
     pub fn register(&self, name: &LockName) -> MemoryRegister {
-        let mut registers = self.lock();
-        let slot = registers.entry(name.clone()).or_default();
-        MemoryRegister { slot: slot.clone() }
+        self.lock().entry(name.clone()).or_default().clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<LockName, Arc<watch::Sender<Slot>>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<LockName, MemoryRegister>> {
         // Nothing that can panic leaves the map half changed.
         self.registers
             .lock()
@@ -47,9 +45,10 @@ impl MemoryStore {
 }
 
 /// One register of a [`MemoryStore`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct MemoryRegister {
-    slot: Arc<watch::Sender<Slot>>,
+    lease: Arc<watch::Sender<Slot>>,
+    requests: Arc<watch::Sender<Slot>>,
 }
 
 fn observed((number, record): &Slot) -> Option<Observed> {
@@ -65,7 +64,7 @@ const fn revision(number: u64) -> Revision {
 
 impl LeaseStore for MemoryRegister {
     fn read(&self) -> Answer<'_, Result<Option<Observed>, StoreError>> {
-        Box::pin(async { Ok(observed(&self.slot.borrow())) })
+        Box::pin(async { Ok(observed(&self.lease.borrow())) })
     }
 
     fn swap(
@@ -75,7 +74,7 @@ impl LeaseStore for MemoryRegister {
     ) -> Answer<'_, Result<Swap, StoreError>> {
         Box::pin(async move {
             let mut answer = Swap::Conflict(None);
-            self.slot.send_if_modified(|slot| {
+            self.lease.send_if_modified(|slot| {
                 let current = observed(slot);
                 if current.as_ref().map(|o| o.revision) != expected {
                     answer = Swap::Conflict(current);
@@ -93,11 +92,26 @@ impl LeaseStore for MemoryRegister {
     }
 
     fn changed(&self, seen: Revision) -> Answer<'_, Wake> {
-        let mut slot = self.slot.subscribe();
+        let mut slot = self.lease.subscribe();
         Box::pin(async move {
             let changed = slot.wait_for(|(number, _)| revision(*number) != seen).await;
             // The sender lives as long as `self`, so this can only end well.
             Wake::Changed(changed.ok().and_then(|slot| observed(&slot)))
         })
+    }
+
+    fn moved_on(&self, seen: Option<Revision>) -> Answer<'_, ()> {
+        let mut slot = self.lease.subscribe();
+        Box::pin(async move {
+            let at = |slot: &Slot| observed(slot).map(|o| o.revision);
+            let _ = slot.wait_for(|slot| at(slot) != seen).await;
+        })
+    }
+
+    fn requests(&self) -> Option<Arc<dyn LeaseStore>> {
+        Some(Arc::new(Self {
+            lease: self.requests.clone(),
+            requests: Arc::default(),
+        }))
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct Place {
     lock_dir: PathBuf,
     path: PathBuf,
     shared: bool,
+    /// In another lease's directory, which is not this one's to make.
+    within: bool,
 }
 
 /// Which file it is, whatever its names.
@@ -63,6 +65,15 @@ impl Place {
             lock_dir: lock_dir.to_owned(),
             path: lock_path(lock_dir, name),
             shared,
+            within: false,
+        }
+    }
+
+    /// A register of its own in this one's directory.
+    pub(super) fn inside(&self, name: &LockName) -> Self {
+        Self {
+            within: true,
+            ..Self::new(&self.path, name, self.shared)
         }
     }
 
@@ -156,7 +167,9 @@ impl Place {
 
     /// Opens the directory and makes what is missing of it.
     pub(super) fn create(&self) -> Result<Directory, CreateError> {
-        self.create_lock_dir()?;
+        if !self.within {
+            self.create_lock_dir()?;
+        }
         // A shared one also when it is there: it may have been left half made.
         if self.open()?.is_none() || self.shared {
             self.make(&self.path)?;

@@ -53,6 +53,21 @@ pub(super) fn read_in(directory: &Directory) -> Result<Option<Observed>, StoreEr
     ))
 }
 
+/// The record that a number names, if it is still there and can be read.
+pub(super) fn record_at(
+    directory: &Directory,
+    number: u64,
+) -> Result<Option<Observed>, StoreError> {
+    let Named::File { inode, content, .. } = directory.load(number)? else {
+        return Ok(None);
+    };
+    let record = record_in(&content).ok().flatten();
+    Ok(record.map(|record| Observed {
+        revision: directory.numbered(number, inode).into(),
+        content: Content::Record(record),
+    }))
+}
+
 /// A record; none where a stranger wrote something else.
 fn record_in(content: &[u8]) -> Result<Option<Record>, DecodeError> {
     match decode::<Written>(content) {

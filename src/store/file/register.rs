@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::claim::{Claim, Purpose};
 use super::directory::{Directory, Inode, Named, Place};
 use super::lock::{is_locked, locked_by_its_writer};
-use super::reading::{number_of, read_in};
+use super::reading::{number_of, read_in, record_at};
 use super::work::{self, Found};
 use super::{Numbered, collector, error, refuse, unique};
 use crate::clock;
@@ -316,6 +316,40 @@ impl Register {
             // It has let go of this one, perhaps for another.
             Life::Unknown
         })
+    }
+
+    /// The records between two revisions, if every one is still there.
+    pub(super) fn between(
+        &mut self,
+        older: Numbered,
+        newer: Numbered,
+    ) -> Result<Option<Vec<Observed>>, StoreError> {
+        let Some(directory) = self.directory()? else {
+            return Ok(None);
+        };
+        // Numbers of a directory made again continue no earlier ones.
+        let steps = newer.number.checked_sub(older.number);
+        if older.directory != newer.directory || steps.is_none_or(|steps| steps > KEPT) {
+            return Ok(None);
+        }
+        let between = older.number + 1..newer.number;
+        between.map(|n| record_at(directory, n)).collect()
+    }
+
+    /// How long ago what was seen was linked.
+    pub(super) fn age(&mut self, seen: Numbered) -> Result<Option<Duration>, StoreError> {
+        let Some(directory) = self.directory()? else {
+            return Ok(None);
+        };
+        match directory.load(seen.number)? {
+            Named::File { inode, file, .. } if directory.numbered(seen.number, inode) == seen => {
+                let age = silent_for(&file);
+                Ok(Some(
+                    age.map_err(|e| error(&directory.path_of(seen.number), e))?,
+                ))
+            }
+            _ => Ok(None),
+        }
     }
 
     fn stage(&mut self, record: &Record, purpose: Purpose) -> Result<Claim, StoreError> {
