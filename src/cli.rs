@@ -10,12 +10,14 @@ use crate::logging::complain;
 mod check;
 mod demo;
 mod election;
+mod hand_over;
 mod run;
 mod values;
 
 pub(crate) use check::Check;
 pub(crate) use demo::Demo;
 pub(crate) use election::{Election, Place};
+pub(crate) use hand_over::HandOver;
 pub(crate) use run::{EventsTo, Patience, Run};
 
 /// What there is to do.
@@ -24,6 +26,7 @@ pub(crate) enum Command {
     Demo(Demo),
     Run(Run),
     Check(Check),
+    HandOver(HandOver),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -91,6 +94,8 @@ fn try_parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::
     let matches = tree().try_get_matches_from(args)?;
     Ok(match matches.subcommand() {
         Some((run::NAME, matches)) => Command::Run(Run::resolve(matches)?),
+        Some(("hand-over", matches)) => Command::HandOver(HandOver::to_another(matches)?),
+        Some(("resign", matches)) => Command::HandOver(HandOver::to_anyone(matches)?),
         Some((_, matches)) => Command::Check(Check::resolve(matches)?),
         None => Command::Demo(Demo::resolve(&matches)?),
     })
@@ -99,7 +104,12 @@ fn try_parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::
 /// The demo itself has no name; the other commands are below it.
 fn tree() -> clap::Command {
     demo::Flags::command()
-        .subcommands([run::Flags::command(), check::Flags::command()])
+        .subcommands([
+            run::Flags::command(),
+            check::Flags::command(),
+            hand_over::HandOverFlags::command(),
+            hand_over::ResignFlags::command(),
+        ])
         .args_conflicts_with_subcommands(true)
         .subcommand_negates_reqs(true)
 }

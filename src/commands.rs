@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use leader_demo::FileStore;
+use leader_demo::{FileStore, LockName, clock};
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
 
-use crate::cli::Election;
+use crate::cli::{Election, Place};
 
 pub(crate) mod check;
 pub(crate) mod demo;
 mod events;
+pub(crate) mod hand_over;
 pub(crate) mod run;
 
 /// How long a stop waits for the store, and then for the terminal.
@@ -39,4 +41,29 @@ fn open_store(election: &Election) -> Result<FileStore> {
         FileStore::open(&place.dir, lock_name)
     };
     open.context("--lock-dir")
+}
+
+/// To look at a lease that may be there.
+fn existing_store(place: &Place, lock_name: &LockName) -> Result<FileStore> {
+    let existing = if place.shared {
+        FileStore::existing_shared(&place.dir, lock_name)
+    } else {
+        FileStore::existing(&place.dir, lock_name)
+    };
+    existing.context("--lock-dir")
+}
+
+/// Turns true at the first SIGINT, SIGTERM or SIGHUP; the second ends the process.
+fn shutdown_signal() -> Result<watch::Receiver<bool>> {
+    let (shutdown, asked) = watch::channel(false);
+    let mut first = None;
+    ctrlc::set_handler(move || {
+        let now = clock::now();
+        if now.since(*first.get_or_insert(now)) > ECHO {
+            std::process::exit(1);
+        }
+        shutdown.send_replace(true);
+    })
+    .context("cannot listen for signals")?;
+    Ok(asked)
 }

@@ -32,6 +32,11 @@ pub(crate) enum Command {
         resign: bool,
     },
     Resign,
+    /// If it still leads in that term.
+    StepDown {
+        term: Term,
+        ending: Ending,
+    },
     Watch(mpsc::UnboundedSender<Notice>),
     Stop,
 }
@@ -46,6 +51,8 @@ pub(crate) struct Standing {
     pub(crate) ending: bool,
     /// Another leader, and until when it may be taken for one.
     pub(crate) other: Option<(Holder, Term, BootTime)>,
+    /// It wants to lead, from then on.
+    pub(crate) candidate_from: Option<BootTime>,
     /// The store has answered, and nothing is about to come of it.
     pub(crate) settled: bool,
 }
@@ -238,6 +245,11 @@ impl Driver {
                 }
             }
             Command::Resign => self.step(Event::End(Ending::Resigned), store, pending),
+            Command::StepDown { term, ending } => {
+                if self.election.belief().is_some_and(|(held, _)| held == term) {
+                    self.step(Event::End(ending), store, pending);
+                }
+            }
             Command::Watch(listener) => {
                 for notice in self.latest.iter().chain(&self.failing) {
                     let _ = listener.send(notice.clone());
@@ -298,6 +310,7 @@ impl Driver {
             other: election
                 .other_leader()
                 .map(|(holder, term, until)| (holder.clone(), term, until)),
+            candidate_from: election.candidate_from(),
             settled: election.settled(),
         };
         self.standing.send_if_modified(|before| {

@@ -134,6 +134,12 @@ impl Election {
         self.sight.is_some() && !self.acquiring()
     }
 
+    /// Whether this node wants to lead, and from when on.
+    pub(crate) fn candidate_from(&self) -> Option<BootTime> {
+        let follows = matches!(self.role, Role::Follower);
+        (self.campaigning && follows).then_some(self.out_until)
+    }
+
     /// Whether leading is to end as soon as the work has stopped.
     pub(crate) fn ending(&self) -> bool {
         self.stopping || matches!(self.role, Role::Leader(_, Some(_)))
@@ -542,8 +548,9 @@ impl Election {
             Ending::HandedOver(to) => Some(to),
             _ => None,
         };
-        if matches!(ending, Ending::Resigned | Ending::HandedOver(_)) {
-            // Rule 10: so that it does not win at once.
+        if ending == Ending::Resigned {
+            // Rule 10: so that it does not win at once. A successor has no need
+            // of that: nobody else may take what is left to it.
             self.out_until = now + self.timing.lease_duration();
         }
         self.release(reign, successor);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::name::NodeId;
+use crate::request::Request;
 use crate::timing::Timing;
 
 /// One run of one node: a random number made when it starts.
@@ -199,6 +200,8 @@ pub enum State {
         /// Who alone may take it, until the lease duration has passed.
         successor: Option<SessionId>,
     },
+    /// No lease at all: what a register beside it holds.
+    Asked(Request),
 }
 
 impl Record {
@@ -206,7 +209,7 @@ impl Record {
     pub fn holder(&self) -> Option<&Holder> {
         match &self.state {
             State::Held(holder) => Some(holder),
-            State::Vacant { .. } => None,
+            State::Vacant { .. } | State::Asked(_) => None,
         }
     }
 

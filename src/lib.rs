@@ -32,6 +32,7 @@
 //! |---|---|
 //! | [`Node`], [`Leadership`], [`Hooks`] | what you hold: a participant, its leadership as a scope, callbacks |
 //! | [`Observer`], [`glance`] | following an election without taking part, or one look at it |
+//! | [`ask`] | requests to the leader: step down, for a named node or for anyone |
 //! | [`Timing`] | the three durations and the inequalities between them |
 //! | [`Record`], [`Term`], [`Holder`] | the nouns |
 //! | `election` | the rules: a pure value, without clock, I/O or async |
@@ -59,6 +60,7 @@ mod lease;
 mod name;
 mod node;
 mod observer;
+mod request;
 mod timing;
 
 pub use change::{Acquired, Change, Notice, Reason};
@@ -68,6 +70,7 @@ pub use lease::{DecodeError, Holder, Record, SessionId, State, Term};
 pub use name::{LockName, MAX_NAME_LEN, NameError, NodeId};
 pub use node::{Changes, Leader, Node, NodeBuilder, StartError, Stopped};
 pub use observer::{Glance, Led, Observer, Seen, Sighting, glance};
+pub use request::{Answered, AskError, Asker, Progress, Request, Stage, Wish, ask};
 pub use store::file::FileStore;
 pub use store::memory::{MemoryRegister, MemoryStore};
 pub use timing::{Timing, TimingError};

@@ -16,6 +16,7 @@ use crate::election::Election;
 use crate::leadership::{Leadership, belief_ended};
 use crate::lease::{Holder, Record, State, Term};
 use crate::name::{NameError, NodeId};
+use crate::request::{Part, attend};
 use crate::store::LeaseStore;
 use crate::timing::{Timing, TimingError};
 
@@ -151,6 +152,10 @@ impl NodeBuilder {
         });
         let election = Election::new(me, timing);
         let weak = Arc::downgrade(&shared);
+        if let Some(requests) = store.requests() {
+            let timer = clock.timer()?;
+            tokio::spawn(attend(weak.clone(), requests, clock.clone(), timer));
+        }
         tokio::spawn(Driver::new(election, clock, inbox, publish, weak).drive(store, timer));
         Ok(Node { shared })
     }
@@ -256,8 +261,7 @@ impl Node {
     /// A store that does not answer delays this by a renew deadline at most.
     pub async fn stop(&self) {
         self.shared.tell(Command::Stop);
-        let mut standing = self.shared.standing.clone();
-        while standing.changed().await.is_ok() {}
+        self.shared.ended().await;
     }
 
     /// Whether this node leads *now*.
@@ -347,6 +351,33 @@ impl Shared {
         };
         let _ = self.standing.clone().wait_for(so).await;
         found
+    }
+
+    pub(crate) fn me(&self) -> &Holder {
+        &self.me
+    }
+
+    pub(crate) fn timing(&self) -> Timing {
+        self.timing
+    }
+
+    /// Ends when the node has ended.
+    pub(crate) fn ended(&self) -> impl Future<Output = ()> + use<> {
+        let mut standing = self.standing.clone();
+        async move { while standing.changed().await.is_ok() {} }
+    }
+
+    /// Where it stands as far as requests go.
+    pub(crate) fn part(&self) -> Part {
+        let now = self.clock.now();
+        let leads = self.belief_at(now).map(|(term, _)| term);
+        let standing = self.standing.borrow();
+        let other = standing.other.as_ref().filter(|(_, _, until)| now < *until);
+        Part {
+            leads,
+            follows: other.map(|(_, term, _)| *term),
+            candidate_from: standing.candidate_from,
+        }
     }
 
     /// What this node's election writes when it leads in this term.

@@ -31,6 +31,16 @@ pub(super) fn duration_or_none(text: &str) -> Result<Duration, String> {
     Ok(duration)
 }
 
+/// How long a record may stand.
+pub(super) fn timeout(text: &str) -> Result<Duration, String> {
+    let duration = duration(text)?;
+    if duration < Timing::SHORTEST {
+        let least = humantime::format_duration(Timing::SHORTEST);
+        return Err(format!("too short: use at least {least}"));
+    }
+    Ok(duration)
+}
+
 /// A directory's name may be any bytes, so this is no parser of text.
 pub(super) fn store() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().try_map(|url| {

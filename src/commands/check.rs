@@ -1,7 +1,6 @@
 //! `check`: is a term still the current one?
 
-use anyhow::{Context, Result};
-use leader_demo::FileStore;
+use anyhow::Result;
 use leader_demo::store::{Content, LeaseStore, Life};
 
 use crate::cli::Check;
@@ -13,12 +12,7 @@ pub(crate) fn run(check: &Check) -> Result<u8> {
         place,
         term,
     } = check;
-    let store = if place.shared {
-        FileStore::existing_shared(&place.dir, lock_name)
-    } else {
-        FileStore::existing(&place.dir, lock_name)
-    };
-    let store = store.context("--lock-dir")?;
+    let store = super::existing_store(place, lock_name)?;
     let current = super::runtime()?.block_on(async {
         let seen = store.read().await?;
         let held = match &seen {

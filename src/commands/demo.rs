@@ -2,11 +2,11 @@
 
 use std::sync::mpsc;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use leader_demo::{Change, Changes, FileStore, Node, Notice, clock};
 use tokio::sync::watch;
 
-use super::{ECHO, PATIENCE};
+use super::PATIENCE;
 use crate::cli::Demo;
 use crate::logging;
 
@@ -17,25 +17,10 @@ use printer::{Printer, Say};
 pub(crate) fn run(demo: Demo) -> Result<()> {
     let lines = logging::init(demo.log_format, &demo.log_level)?;
     let store = super::open_store(&demo.election)?;
-    let shutdown = shutdown_signal()?;
+    let shutdown = super::shutdown_signal()?;
     let ended = super::runtime()?.block_on(elect(demo, store, shutdown));
     lines.flush();
     ended
-}
-
-/// Turns true at the first SIGINT, SIGTERM or SIGHUP; the second ends the process.
-fn shutdown_signal() -> Result<watch::Receiver<bool>> {
-    let (shutdown, asked) = watch::channel(false);
-    let mut first = None;
-    ctrlc::set_handler(move || {
-        let now = clock::now();
-        if now.since(*first.get_or_insert(now)) > ECHO {
-            std::process::exit(1);
-        }
-        shutdown.send_replace(true);
-    })
-    .context("cannot listen for signals")?;
-    Ok(asked)
 }
 
 async fn elect(demo: Demo, store: FileStore, shutdown: watch::Receiver<bool>) -> Result<()> {

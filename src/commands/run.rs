@@ -94,7 +94,7 @@ struct Wrapper {
     /// What was below this process before it started anything.
     strangers: Vec<Pid>,
     voice: Voice,
-    /// The last command was stopped because its lease was lost.
+    /// The last command was stopped because this node led no longer.
     lost: bool,
     /// When this campaign has taken long enough.
     give_up_at: BootTime,
@@ -171,7 +171,7 @@ impl Wrapper {
             self.kill_what_is_left().await;
         }
         let ended = led?;
-        self.lost = ended.stopped && !ended.asked;
+        self.lost = ended.left() && !ended.asked;
         let status = ended.status.unwrap_or_default();
         if let Some(terminal) = &self.terminal
             && (ended.stopped || status > 128)
@@ -179,6 +179,7 @@ impl Wrapper {
             terminal.mend();
         }
         if self.lost {
+            let _ = timeout(PATIENCE, leadership.release()).await;
             return Err(self.after_loss());
         }
         if status == 0 && !ended.asked {
@@ -269,6 +270,7 @@ impl Wrapper {
         let mut sent_before = SentBefore::default();
         let mut lost_at: Option<BootTime> = None;
         loop {
+            let may_step_down = ended.status.is_none() && !ended.stepping_down;
             let overdue = async {
                 match lost_at {
                     Some(at) => sleep((at + overdue_after).since(clock::now())).await,
@@ -310,6 +312,12 @@ impl Wrapper {
                         guarded.lose(now, until)?;
                     }
                 },
+                // There is time: the lease is renewed until the command has ended.
+                () = leadership.ending(), if may_step_down && leadership.leads() => {
+                    ended.stepping_down = true;
+                    self.voice.tell(Tell::SteppingDown);
+                    guarded.signal(Signal::TERM, true);
+                }
                 sent = self.signals.next() => {
                     let sent = sent?;
                     let again = sent_before.note(sent.signal);
@@ -356,7 +364,7 @@ impl Wrapper {
         self.voice.tell(Tell::Holding(self.run.hold_for));
         tokio::select! {
             () = sleep(self.run.hold_for) => Ok(()),
-            () = leadership.lost() => Ok(()),
+            () = leadership.ending() => Ok(()),
             // The job is done: that it was cut short is no failure.
             sent = self.signals.asked_to_end() => match sent {
                 Ok(_) => Err(Done::Exit(0)),
@@ -373,8 +381,17 @@ struct Ended {
     status: Option<u8>,
     /// The guard stopped it, because its lease was over.
     stopped: bool,
+    /// It was stopped because another node is to lead.
+    stepping_down: bool,
     /// We had been asked to end.
     asked: bool,
+}
+
+impl Ended {
+    /// It did not end by itself, but because this node leads no longer.
+    fn left(&self) -> bool {
+        self.stopped || self.stepping_down
+    }
 }
 
 /// The signals there were, each with its last time.

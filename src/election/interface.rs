@@ -45,9 +45,7 @@ pub(crate) enum Ending {
     Resigned,
     /// The node is going away.
     Shutdown,
-    /// Rule 11: it hands over to this session. Asking for that is not part of this
-    /// version, but a record that says so is honoured.
-    #[cfg_attr(not(test), expect(dead_code))]
+    /// Rule 11: it hands over to this session.
     HandedOver(SessionId),
 }
 

@@ -51,8 +51,9 @@ impl Sight {
                     (now, Acquired::HandedOver)
                 }
                 State::Vacant { .. } => expired,
-                // Also if it is this session's leftover (rule 6).
-                State::Held(_) => expired,
+                // Also if it is this session's leftover (rule 6), or what a
+                // stranger put here.
+                State::Held(_) | State::Asked(_) => expired,
             },
             Some(Content::Garbled { .. }) => expired,
         };

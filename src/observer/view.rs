@@ -109,6 +109,7 @@ impl View {
                         };
                         self.over(now, told_of, told);
                     }
+                    State::Asked(_) => {}
                 }
             }
         }

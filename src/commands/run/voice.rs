@@ -28,6 +28,7 @@ pub(super) enum Tell {
     StartsAnyway,
     CommandStarted(Pid),
     Stopping,
+    SteppingDown,
     Denied(i32),
     CommandEnded(u8),
     Holding(Duration),
@@ -193,6 +194,10 @@ impl Teller {
             Tell::Stopping => {
                 tracing::warn!("stopping the command: its lease is over");
                 Said::now("command_stopping")
+            }
+            Tell::SteppingDown => {
+                tracing::warn!("stopping the command: asked to step down");
+                Said::now("stepping_down")
             }
             Tell::Denied(pid) => {
                 let why = format!(

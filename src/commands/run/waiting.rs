@@ -87,7 +87,7 @@ impl Wrapper {
             biased;
             sent = self.signals.asked_to_end() => Err(Done::Exit(by_signal(sent?.signal))),
             error = standby_ended(guarded) => Err(error.into()),
-            () = leadership.lost() => Err(self.after_loss()),
+            () = leadership.ending() => Err(self.after_loss()),
             begun = self.settle(leadership) => begun,
             () = sleep(give_up_at.since(clock::now())) => Err(self.not_elected()),
         }

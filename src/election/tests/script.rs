@@ -320,6 +320,7 @@ fn show_record(record: &Record) -> String {
         State::Held(holder) => format!("{} holds {}", holder.node_id, record.term),
         State::Vacant { successor: None } => format!("vacant {}", record.term),
         State::Vacant { successor: Some(s) } => format!("vacant {} for {s:?}", record.term),
+        State::Asked(request) => format!("request {} {request:?}", record.term),
     }
 }
 

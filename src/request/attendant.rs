@@ -1,0 +1,71 @@
+//! A node's attendance at the request register: it looks, and takes its steps.
+
+use std::sync::{Arc, Weak};
+
+use super::{Desk, Step};
+use crate::clock::{Clock, Timer};
+use crate::driver::Command;
+use crate::node::Shared;
+use crate::store::{Content, LeaseStore};
+
+/// How often it looks, as a share of the retry period. To be woken instead
+/// would take a descriptor that the kernel is slow to close, and it may drop a
+/// dead leader's lock only after that.
+const LOOKS_PER_PERIOD: u32 = 4;
+
+/// Runs until the node ends. If a call hangs, nothing else does.
+pub(crate) async fn attend(
+    shared: Weak<Shared>,
+    register: Arc<dyn LeaseStore>,
+    clock: Arc<dyn Clock>,
+    mut timer: Box<dyn Timer>,
+) {
+    let Some(node) = shared.upgrade() else { return };
+    let mut desk = Desk::new(node.me());
+    let pause = node.timing().retry_period() / LOOKS_PER_PERIOD;
+    let ended = node.ended();
+    // Kept, it would keep the node.
+    drop(node);
+    let looks = async {
+        loop {
+            timer.wait_until(clock.now() + pause).await;
+            look(&shared, &*register, &*clock, &mut desk).await;
+        }
+    };
+    tokio::select! {
+        () = ended => {}
+        () = looks => {}
+    }
+}
+
+/// Takes every step there is to take now.
+async fn look(
+    shared: &Weak<Shared>,
+    register: &dyn LeaseStore,
+    clock: &dyn Clock,
+    desk: &mut Desk,
+) {
+    let part = || shared.upgrade().map(|node| node.part()).unwrap_or_default();
+    // Who can do nothing about a request has no need to look.
+    while part().has_a_say()
+        && let Ok(Some(seen)) = register.read().await
+        && let Content::Record(record) = &seen.content
+        && let Some(step) = desk.consider(clock.now(), record, part())
+    {
+        match step {
+            Step::Say(request) => {
+                let next = request.record(record.term, record.lease_duration);
+                if register.swap(Some(seen.revision), next).await.is_err() {
+                    return;
+                }
+            }
+            Step::StepDown(ending) => {
+                let term = record.term;
+                if let Some(node) = shared.upgrade() {
+                    node.tell(Command::StepDown { term, ending });
+                }
+                return;
+            }
+        }
+    }
+}
