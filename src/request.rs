@@ -24,10 +24,12 @@ use crate::election::Ending;
 use crate::lease::{Holder, Record, SessionId, State, Term};
 use crate::name::NodeId;
 
+mod answer;
 mod asking;
 mod attendant;
 
-pub use asking::{Answered, AskError, Progress, ask};
+pub use answer::{Answered, AskError, Progress};
+pub use asking::ask;
 pub(crate) use attendant::attend;
 
 /// What is asked of the leader of one term, and how far it has come.
@@ -111,6 +113,12 @@ impl Asker {
             host: host.nodename().to_string_lossy().into(),
             pid: NonZeroU32::new(std::process::id()),
         })
+    }
+
+    /// Its process and host.
+    fn in_words(&self) -> (String, String) {
+        let pid = self.pid.map_or_else(|| "?".into(), |pid| pid.to_string());
+        (pid, self.host.to_string())
     }
 }
 

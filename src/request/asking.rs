@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use super::answer::{Answered, AskError, Progress};
 use super::{Asker, Request, Stage, Wish};
 use crate::clock::{BootTime, Clock, SystemClock, Timer};
 use crate::lease::{Holder, Record, State};
-use crate::name::NodeId;
 use crate::node::Leader;
 use crate::observer::{Led, glance};
 use crate::store::{Content, LeaseStore, Observed, Revision, StoreError, Swap};
@@ -13,114 +13,8 @@ use crate::store::{Content, LeaseStore, Observed, Revision, StoreError, Swap};
 /// How often to look where the store does not say when to.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What has happened to a request, told as it is found out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Progress {
-    /// It was put to this leader, and stands for this long.
-    Asked(Leader, Duration),
-    /// A candidate is there to take over.
-    Confirmed,
-    /// The leader stops its work.
-    Accepted,
-    /// The leader has given the lease back.
-    Released,
-}
-
-/// How a request ended well.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Answered {
-    /// The leader has given the lease back, and whoever may take it.
-    Resigned,
-    /// This node leads now.
-    HandedOver {
-        /// Which.
-        to: Leader,
-        /// From when the leader was last seen to hold the lease until the new
-        /// one was: nobody led for at most that long.
-        gap: Duration,
-    },
-}
-
-/// Why a request was not granted.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum AskError {
-    /// There is no leader to ask.
-    #[error("nobody leads")]
-    NobodyLeads,
-    /// It is that node which leads.
-    #[error("{0} leads already")]
-    LeadsAlready(NodeId),
-    /// Nobody confirmed, so it was withdrawn.
-    #[error("{} within {}: {leader} leads on", unconfirmed(.target.as_ref()), in_words(*.after))]
-    NotConfirmed {
-        /// Who should have; none: anybody.
-        target: Option<NodeId>,
-        /// Who leads.
-        leader: NodeId,
-        /// How long it stood.
-        after: Duration,
-    },
-    /// The leader did not react, so it was withdrawn.
-    #[error("{leader}, which leads, did not react within {}: it leads on", in_words(*.after))]
-    NotAccepted {
-        /// Who leads.
-        leader: NodeId,
-        /// How long it stood.
-        after: Duration,
-    },
-    /// It was withdrawn on demand.
-    #[error("withdrawn: {leader} leads on")]
-    Withdrawn {
-        /// Who leads.
-        leader: NodeId,
-    },
-    /// It was granted, but the work takes its time to stop.
-    #[error("{leader} has agreed, but its work has not stopped yet; it steps down once it has")]
-    StillWorking {
-        /// Who leads.
-        leader: NodeId,
-    },
-    /// It was granted, but the lease was not taken yet.
-    #[error("{leader} has given the lease back, but nobody has taken it yet")]
-    NotTaken {
-        /// Who led.
-        leader: NodeId,
-    },
-    /// Another node came first.
-    #[error("{leader} no longer leads, but {} does, in term {}", .now.holder.node_id, .now.term)]
-    AnotherLeads {
-        /// Who led.
-        leader: NodeId,
-        /// Who leads.
-        now: Leader,
-    },
-    /// The leadership that this was about ended by itself.
-    #[error("{leader} no longer leads: it ended before it could answer")]
-    Ended {
-        /// Who led.
-        leader: NodeId,
-    },
-    /// Somebody else asked for something, later.
-    #[error("replaced by another request, from process {pid} on host {host}")]
-    Replaced {
-        /// That process.
-        pid: String,
-        /// Its machine.
-        host: String,
-    },
-    /// The store cannot keep requests.
-    #[error("this store keeps no requests")]
-    NotSupported,
-    /// Nobody knows what has become of it.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The machine lacks what asking takes: random numbers, or a timer.
-    #[error("cannot ask")]
-    Machine(#[from] std::io::Error),
-}
+/// How long a store may take to answer, at the least.
+const ANSWER: Duration = Duration::from_secs(1);
 
 /// Asks the leader to step down, and follows what comes of it.
 ///
@@ -179,10 +73,19 @@ struct Asking<'a, S> {
 }
 
 impl<S: LeaseStore> Asking<'_, S> {
-    /// Puts the request in the place of any other.
+    /// Puts the request in the place of any that was not agreed to yet.
     async fn put(&self, request: &Request) -> Result<(), AskError> {
         let mut before = self.register.read().await?;
         loop {
+            if let Some(record) = record(before.as_ref())
+                && let State::Asked(other) = &record.state
+                && matches!(other.stage, Stage::Accepted { .. })
+                && record.term == self.leader.term
+            {
+                let leader = self.leader.holder.node_id.clone();
+                let (pid, host) = other.asker.in_words();
+                return Err(AskError::SteppingDown { leader, pid, host });
+            }
             let expected = before.map(|seen| seen.revision);
             let next = request.clone().record(self.leader.term, self.stands);
             match self.register.swap(expected, next).await? {
@@ -205,22 +108,32 @@ impl<S: LeaseStore> Asking<'_, S> {
         let mut held_at = SystemClock.now();
         loop {
             let asked_at = SystemClock.now();
-            let seen = self.register.read().await?;
-            let lease = self.store.read().await?;
+            let looked = self.look(until).await;
             let now = SystemClock.now();
-            // What was agreed may have been carried out already.
+            let (lease, seen) = match looked {
+                Ok(looked) => looked,
+                Err(e) if now >= until => return Err(e.into()),
+                Err(_) => {
+                    self.timer.wait_until(now + LOOK).await;
+                    continue;
+                }
+            };
             let before = request.stage;
             let replaced = self.catch_up(request, seen.as_ref());
             if request.stage != before {
-                progress(match request.stage {
-                    Stage::Accepted { .. } => Progress::Accepted,
-                    _ => Progress::Confirmed,
+                let accepted = matches!(request.stage, Stage::Accepted { .. });
+                progress(match accepted {
+                    true => Progress::Accepted,
+                    false => Progress::Confirmed,
                 });
-                if matches!(request.stage, Stage::Accepted { .. }) {
-                    until = if cancelled { now } else { now + self.stands };
+                if accepted && !cancelled {
+                    until = now + self.stands;
                 }
             }
-            if self.has_ended(lease.as_ref()) {
+            if !self.has_ended(lease.as_ref()) {
+                held_at = asked_at;
+                replaced?;
+            } else {
                 if !std::mem::replace(&mut released, true) {
                     progress(Progress::Released);
                 }
@@ -228,9 +141,6 @@ impl<S: LeaseStore> Asking<'_, S> {
                 if let Some(end) = self.outcome(request, lease.as_ref(), gap) {
                     return end;
                 }
-            } else {
-                held_at = asked_at;
-                replaced?;
             }
             if now >= until && self.give_up(request, seen.as_ref()).await? {
                 return Err(self.too_late(request, released, cancelled));
@@ -245,14 +155,31 @@ impl<S: LeaseStore> Asking<'_, S> {
         }
     }
 
+    /// The lease first: where that has ended because of the request, the
+    /// request says so by then.
+    async fn look(
+        &mut self,
+        until: BootTime,
+    ) -> Result<(Option<Observed>, Option<Observed>), StoreError> {
+        let looks = async {
+            let lease = self.store.read().await?;
+            Ok((lease, self.register.read().await?))
+        };
+        tokio::select! {
+            looked = looks => looked,
+            () = self.timer.wait_until(until.max(SystemClock.now() + ANSWER)) => {
+                Err(StoreError::new("the store does not answer"))
+            }
+        }
+    }
+
     /// Takes note of the others' steps.
     fn catch_up(&self, request: &mut Request, seen: Option<&Observed>) -> Result<(), AskError> {
         let Some(State::Asked(now)) = record(seen).map(|record| &record.state) else {
             return Ok(());
         };
         if now.asker != request.asker {
-            let pid = now.asker.pid.map_or_else(|| "?".into(), |p| p.to_string());
-            let host = now.asker.host.to_string();
+            let (pid, host) = now.asker.in_words();
             return Err(AskError::Replaced { pid, host });
         }
         request.stage = now.stage;
@@ -350,15 +277,4 @@ fn record(seen: Option<&Observed>) -> Option<&Record> {
 fn held(seen: Option<&Observed>) -> Option<(&Record, &Holder)> {
     let record = record(seen)?;
     Some((record, record.holder()?))
-}
-
-fn unconfirmed(target: Option<&NodeId>) -> String {
-    match target {
-        Some(node) => format!("{node} did not confirm that it is there to take over"),
-        None => "no other node confirmed that it is there to take over".into(),
-    }
-}
-
-fn in_words(duration: Duration) -> humantime::FormattedDuration {
-    humantime::format_duration(duration)
 }
