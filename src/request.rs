@@ -149,7 +149,7 @@ pub(crate) enum Step {
 }
 
 /// A node's side of requests: a value without clock or I/O.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Desk {
     node_id: NodeId,
     session: SessionId,

@@ -1,5 +1,7 @@
 use super::*;
 
+mod model;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 fn session(number: u128) -> SessionId {

@@ -32,6 +32,9 @@ pub(crate) enum Way {
     Kill,
     /// SIGTERM: a wrapper that is asked to end.
     Ask,
+    /// Somebody asks the leader to hand over, or to resign.
+    HandOver,
+    Resign,
     /// SIGSTOP for less than the renew deadline, and SIGCONT.
     FreezeBriefly,
     /// SIGSTOP for longer than the lease, and SIGCONT.
@@ -42,11 +45,11 @@ pub(crate) enum Way {
 
 impl Card {
     pub(crate) fn all() -> Vec<Self> {
-        use Way::{Ask, FreezeAndKill, FreezeBriefly, FreezeLong, Kill};
+        use Way::{Ask, FreezeAndKill, FreezeBriefly, FreezeLong, HandOver, Kill, Resign};
         use Whom::{Command, Guard, Starter, Twin, Wrapper};
         const FREEZES: [Way; 3] = [FreezeBriefly, FreezeLong, FreezeAndKill];
         let hands: [(bool, Whom, &[&[Way]]); 7] = [
-            (true, Wrapper, &[&[Kill, Ask], &FREEZES]),
+            (true, Wrapper, &[&[Kill, Ask, HandOver, Resign], &FREEZES]),
             (true, Guard, &[&[Kill, Ask], &FREEZES]),
             (true, Command, &[&[Kill, Ask], &FREEZES]),
             (true, Twin, &[&[Kill, FreezeLong]]),
@@ -90,6 +93,8 @@ impl fmt::Display for Card {
         let way = match self.way {
             Way::Kill => "kill -9",
             Way::Ask => "SIGTERM",
+            Way::HandOver => "asked to hand over",
+            Way::Resign => "asked to resign",
             Way::FreezeBriefly => "frozen briefly",
             Way::FreezeLong => "frozen past the lease",
             Way::FreezeAndKill => "frozen past the lease, killed",

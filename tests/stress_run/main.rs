@@ -1,7 +1,8 @@
 //! The promise of `run`, under fire: several wrappers whose commands write
 //! `boottime term pid ..` to one file every few milliseconds, while wrapper,
 //! guard and command are killed and frozen at random, one process of a node at
-//! a time. Ticks of two terms never interleave, and no process is left.
+//! a time, and leaders are asked to step down. Ticks of two terms never
+//! interleave, and no process is left.
 //!
 //! ```text
 //! make stress-run DURATION=10m SEED=7 NODES=4

@@ -170,6 +170,8 @@ impl Node {
             Way::Kill => victim.signal(Signal::KILL),
             Way::Ask if card.whom == Whom::Wrapper => wrapper.ask_to_end()?,
             Way::Ask => victim.signal(Signal::TERM),
+            Way::HandOver => self.ask_the_leader("hand-over")?,
+            Way::Resign => self.ask_the_leader("resign")?,
             Way::FreezeBriefly | Way::FreezeLong | Way::FreezeAndKill => {
                 let (from, to) = match card.way {
                     Way::FreezeBriefly => (Duration::ZERO, LEASE / 2),
@@ -188,6 +190,18 @@ impl Node {
             Whom::Starter if killed => wrapper.may_fail = true,
             _ => {}
         }
+        Ok(())
+    }
+
+    /// As somebody at another terminal would; that may be another leader by now.
+    fn ask_the_leader(&self, to: &str) -> Result<()> {
+        let asked = crate::common::binary()
+            .args([to, "--timeout=300ms", "--lock-dir"])
+            .arg(&self.dir)
+            .stdin(Stdio::null())
+            .output()?;
+        let code = asked.status.code();
+        ensure!(matches!(code, Some(0 | 1 | 3)), "{to} ended with {asked:?}");
         Ok(())
     }
 }

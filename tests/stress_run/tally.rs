@@ -57,11 +57,12 @@ impl Tally {
             faults.filter(|f| ways.contains(&f.card.way)).count()
         };
         format!(
-            "{:4} s: {} killed, {} asked to end, {} frozen, {} frozen and killed; \
+            "{:4} s: {} killed, {} asked to end, {} to step down, {} frozen, {} frozen and killed; \
              {} terms, {} ticks, nobody ticked for {} at most",
             clock::now().since(self.started).as_secs(),
             count(&[Way::Kill]),
             count(&[Way::Ask]),
+            count(&[Way::HandOver, Way::Resign]),
             count(&[Way::FreezeBriefly, Way::FreezeLong]),
             count(&[Way::FreezeAndKill]),
             judge.terms.len(),
