@@ -72,6 +72,14 @@ pub fn now() -> BootTime {
     BootTime(t.tv_sec.unsigned_abs() * 1_000_000_000 + t.tv_nsec.unsigned_abs())
 }
 
+/// How long this machine has slept since it started.
+pub fn slept() -> Duration {
+    // Read first: what passes in between must not look like a negative sleep.
+    let awake = rustix::time::clock_gettime(ClockId::Monotonic);
+    let awake = Duration::new(awake.tv_sec.unsigned_abs(), awake.tv_nsec as u32);
+    Duration::from_nanos(now().0).saturating_sub(awake)
+}
+
 /// Reads the wall clock. For people to read, and for hints; nothing that must be
 /// safe is ever decided by it.
 pub fn wall_time() -> SystemTime {

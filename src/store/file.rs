@@ -16,6 +16,7 @@
 //! | `file/register.rs` | read and swap, one system call after another |
 //! | `file/reading.rs` | which record is the current one, and what an unreadable one may hide |
 //! | `file/lock.rs` | when a lock says something about its writer |
+//! | `file/filesystem.rs` | which filesystem it is, and whether its locks can be believed |
 //! | `file/waiter.rs` | when "the lock is free" may be taken to mean "the holder died" |
 //! | `file/news.rs` | when a number is added: for who watches |
 //! | `file/work.rs` | what earlier leaders started may still run on this machine |
@@ -35,12 +36,15 @@ use crate::store::{Answer, LeaseStore, Life, Observed, Revision, StoreError, Swa
 mod claim;
 mod collector;
 mod directory;
+mod filesystem;
 mod lock;
 mod news;
 mod reading;
 mod register;
 mod waiter;
 mod work;
+
+pub use filesystem::Filesystem;
 
 use directory::{Inode, Place};
 use news::News;

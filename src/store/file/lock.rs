@@ -5,6 +5,7 @@ use std::io;
 
 use super::claim::Written;
 use super::directory::Inode;
+use super::filesystem::Filesystem;
 use crate::lease::{Record, decode};
 
 /// The record, if its lock is one that this machine's kernel keeps for the
@@ -23,25 +24,9 @@ pub(super) fn locked_by_its_writer(
         return Ok(None);
     };
     let same_boot = boot_id.is_some() && holder.boot_id.as_deref() == boot_id;
-    let meaningful = same_boot && written.inode() == at && is_local(file)?;
+    let local = || Ok::<_, io::Error>(Filesystem::from(&rustix::fs::fstatfs(file)?).is_local());
+    let meaningful = same_boot && written.inode() == at && local()?;
     Ok(meaningful.then_some(written.record))
-}
-
-/// Whether the filesystem is known to keep its locks on this machine alone.
-/// Machines that were cloned while running share a boot id.
-fn is_local(file: &File) -> io::Result<bool> {
-    const LOCAL: [i64; 8] = [
-        0xef53,      // ext2, ext3, ext4
-        0x5846_5342, // XFS
-        0x9123_683e, // Btrfs
-        0x0102_1994, // tmpfs
-        0xf2f5_2010, // F2FS
-        0x2fc1_2fc1, // ZFS
-        0xca45_1a4e, // bcachefs
-        0x8584_58f6, // ramfs
-    ];
-    let kind = rustix::fs::fstatfs(file)?.f_type as i64 & 0xffff_ffff;
-    Ok(LOCAL.contains(&kind))
 }
 
 /// fs2 does not retry what a signal interrupted.
