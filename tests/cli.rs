@@ -9,10 +9,11 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command as Process, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
+use common::mounts::Fat;
 use common::{Cluster, ns};
 use predicates::prelude::*;
 use rustix::process::{Pid, Signal};
@@ -272,56 +273,7 @@ fn what_belongs_to_another_user_is_refused() {
 fn a_filesystem_without_hard_links_is_refused() {
     let Some(fat) = Fat::mount() else { return };
     let says = ["no hard links", "another one"];
-    refused(fat.mounted.path(), None, &[], &says);
-}
-
-/// An exFAT filesystem in a file, where this machine can make and mount one.
-struct Fat {
-    mounted: tempfile::TempDir,
-    device: String,
-    _image: tempfile::NamedTempFile,
-}
-
-impl Fat {
-    fn mount() -> Option<Self> {
-        let image = tempfile::NamedTempFile::new().unwrap();
-        image.as_file().set_len(64 << 20).unwrap();
-        let mounted = tempfile::tempdir().unwrap();
-        run(Process::new("mkfs.exfat").arg(image.path()))?;
-        let device = run(Process::new("losetup")
-            .args(["-f", "--show"])
-            .arg(image.path()))?;
-        let fat = Self {
-            mounted,
-            device: device.trim().to_owned(),
-            _image: image,
-        };
-        let mount = ["-o", "umask=077", &fat.device];
-        run(Process::new("mount.exfat-fuse")
-            .args(mount)
-            .arg(fat.mounted.path()))?;
-        Some(fat)
-    }
-}
-
-/// What it printed; none, and a word why, where that cannot be done here.
-fn run(command: &mut Process) -> Option<String> {
-    match command.output() {
-        Ok(output) if output.status.success() => Some(String::from_utf8(output.stdout).unwrap()),
-        failed => {
-            common::skip(&format!(
-                "no filesystem without hard links here: {command:?}: {failed:?}"
-            ));
-            None
-        }
-    }
-}
-
-impl Drop for Fat {
-    fn drop(&mut self) {
-        let _ = Process::new("umount").arg(self.mounted.path()).output();
-        let _ = Process::new("losetup").args(["-d", &self.device]).output();
-    }
+    refused(fat.path(), None, &[], &says);
 }
 
 #[test]
