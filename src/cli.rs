@@ -9,6 +9,7 @@ use crate::logging::complain;
 
 mod check;
 mod demo;
+mod doctor;
 mod election;
 mod hand_over;
 mod run;
@@ -16,6 +17,7 @@ mod values;
 
 pub(crate) use check::Check;
 pub(crate) use demo::Demo;
+pub(crate) use doctor::Doctor;
 pub(crate) use election::{Election, Place};
 pub(crate) use hand_over::HandOver;
 pub(crate) use run::{EventsTo, Patience, Run};
@@ -27,6 +29,7 @@ pub(crate) enum Command {
     Run(Run),
     Check(Check),
     HandOver(HandOver),
+    Doctor(Doctor),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -96,6 +99,7 @@ fn try_parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::
         Some((run::NAME, matches)) => Command::Run(Run::resolve(matches)?),
         Some(("hand-over", matches)) => Command::HandOver(HandOver::to_another(matches)?),
         Some(("resign", matches)) => Command::HandOver(HandOver::to_anyone(matches)?),
+        Some((doctor::NAME, matches)) => Command::Doctor(Doctor::resolve(matches)?),
         Some((_, matches)) => Command::Check(Check::resolve(matches)?),
         None => Command::Demo(Demo::resolve(&matches)?),
     })
@@ -109,6 +113,7 @@ fn tree() -> clap::Command {
             check::Flags::command(),
             hand_over::HandOverFlags::command(),
             hand_over::ResignFlags::command(),
+            doctor::Flags::command(),
         ])
         .args_conflicts_with_subcommands(true)
         .subcommand_negates_reqs(true)
@@ -207,7 +212,7 @@ mod tests {
         fn any_flag_values_are_parsed_without_a_panic(
             flag in "--(node-id|lock-name|lease-duration|retry-period|store|log-level|stop-grace|events|term)", value in ".*",
         ) {
-            for command in [None, Some("run"), Some("check")] {
+            for command in [None, Some("run"), Some("check"), Some("doctor")] {
                 let args = ["leader-demo"].into_iter().chain(command).map(OsString::from);
                 let _ = try_parse(args.chain([flag.clone().into(), OsString::from(&value)]));
             }

@@ -11,6 +11,7 @@ use crate::cli::{Election, Place};
 
 pub(crate) mod check;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 mod events;
 pub(crate) mod hand_over;
 pub(crate) mod run;

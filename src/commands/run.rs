@@ -35,7 +35,7 @@ use crate::logging;
 
 mod guard;
 mod guarded;
-mod helper;
+pub(super) mod helper;
 mod signals;
 mod starter;
 mod terminal;

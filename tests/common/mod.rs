@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub mod doctor;
 pub mod mounts;
 pub mod run;
 pub mod shell;

@@ -1,4 +1,4 @@
-//! This program as its own helper: how one process of a `run` starts the next.
+//! This program as its own helper: how one process starts the next.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -7,10 +7,11 @@ use std::str::FromStr;
 use anyhow::{Context, Result};
 
 use super::{guard, starter};
+use crate::commands::doctor::flock;
 use crate::logging::complain;
 
 /// This very program, also if its file has been replaced since.
-pub(super) const PROGRAM: &str = "/proc/self/exe";
+pub(crate) const PROGRAM: &str = "/proc/self/exe";
 
 /// Does a helper's work, if this process was started to be one.
 pub(super) fn assist() -> Option<ExitCode> {
@@ -18,6 +19,7 @@ pub(super) fn assist() -> Option<ExitCode> {
     let ended = match args.next()?.to_str()? {
         guard::NAME => guard::main(args).map(|()| ExitCode::SUCCESS),
         starter::NAME => starter::main(args),
+        flock::NAME => flock::main(args).map(|()| ExitCode::SUCCESS),
         _ => return None,
     };
     Some(ended.unwrap_or_else(|error| {
@@ -27,7 +29,7 @@ pub(super) fn assist() -> Option<ExitCode> {
 }
 
 /// What `ps` and `top` show; the program's path would say no more than "exe".
-pub(super) fn call_oneself(name: &str) {
+pub(crate) fn call_oneself(name: &str) {
     let _ = std::fs::write("/proc/self/comm", name);
 }
 

@@ -1,0 +1,182 @@
+//! A lease of its own, made where the nodes' will be, tried and removed.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use leader_demo::store::{LeaseStore, Life, Revision, StoreError, Swap, Witness};
+use leader_demo::{FileStore, Holder, LockName, NodeId, Record, State, Term, clock};
+
+use super::flock::{self, Flock};
+use super::interrupt::Interrupt;
+use super::measured::Trips;
+use super::report::Finding;
+
+/// What nobody else calls an election.
+pub(super) const PREFIX: &str = "leader-demo-doctor-";
+
+/// How many calls of a kind, and how long they may take together.
+const CALLS: usize = 300;
+const ACQUISITIONS: usize = 30;
+const TIME: Duration = Duration::from_millis(400);
+
+/// Where to try.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Base {
+    /// In this directory.
+    In(PathBuf),
+    /// The lock directory is missing: in one made for it here.
+    Below(PathBuf),
+}
+
+pub(super) struct Trial<'a> {
+    store: Option<FileStore>,
+    interrupt: &'a Interrupt,
+}
+
+/// What came of it.
+pub(super) struct Tried {
+    pub(super) read: Trips,
+    pub(super) renewal: Trips,
+    pub(super) acquisition: Trips,
+    pub(super) release: Trips,
+    /// Whether the store takes a lock here for its holder's life.
+    pub(super) life: Life,
+    pub(super) flock: Flock,
+}
+
+impl<'a> Trial<'a> {
+    /// Opens it as a node would; `lease` is what the nodes' will be called.
+    pub(super) fn start(
+        base: &Base,
+        lease: &Path,
+        shared: bool,
+        interrupt: &'a Interrupt,
+    ) -> Result<Self, Finding> {
+        let unique = format!(
+            "{PREFIX}{:x}-{:x}",
+            std::process::id(),
+            clock::now().as_nanos()
+        );
+        let name = LockName::new(&unique)
+            .map_err(|e| Finding::said_by_store(&StoreError::new(e.to_string())))?;
+        // From here on, what was made is removed at the end.
+        let mut trial = Self {
+            store: None,
+            interrupt,
+        };
+        let dir = match base {
+            Base::In(dir) => dir.clone(),
+            Base::Below(ancestor) => {
+                let dir = ancestor.join(format!(".{unique}"));
+                interrupt.leaves(dir.clone());
+                DirBuilder::new().mode(0o700).create(&dir).map_err(|e| {
+                    Finding::refused(
+                        format!("it cannot be made: {}: {e}", ancestor.display()),
+                        "make it for the user that runs the nodes, or choose another directory",
+                    )
+                })?;
+                dir
+            }
+        };
+        let path = dir.join(format!("{unique}.lock"));
+        if let Base::In(_) = base {
+            interrupt.leaves(path.clone());
+        }
+        let opened = match shared {
+            true => FileStore::open_shared(&dir, &name),
+            false => FileStore::open(&dir, &name),
+        };
+        let renamed = |e: StoreError| {
+            let (from, to) = (path.display().to_string(), lease.display().to_string());
+            Finding::said_by_store(&StoreError::new(e.to_string().replace(&from, &to)))
+        };
+        trial.store = Some(opened.map_err(renamed)?);
+        Ok(trial)
+    }
+
+    pub(super) async fn run(&self) -> Result<Tried, StoreError> {
+        let Some(store) = &self.store else {
+            return Err(StoreError::new("it was not opened"));
+        };
+        let failed = |e: std::io::Error| StoreError::new(e.to_string());
+        let id = NodeId::new("doctor").map_err(|e| StoreError::new(e.to_string()))?;
+        let me = Holder::here(id).map_err(failed)?;
+        let record = |term, state| Record {
+            term,
+            lease_duration: Duration::from_secs(10),
+            state,
+        };
+
+        let (mut acquired, mut released) = (Vec::new(), Vec::new());
+        let mut term = Term::ZERO;
+        let mut vacant = None;
+        let end = clock::now() + TIME;
+        let (held, mut at, _witness) = loop {
+            term = term.plus(1).unwrap_or(term);
+            let held = record(term, State::Held(me.clone()));
+            let asked = clock::now();
+            let (at, witness) = swap(store, vacant, &held).await?;
+            acquired.push(clock::now().since(asked));
+            if acquired.len() == ACQUISITIONS || clock::now() >= end || self.interrupt.asked() {
+                break (held, at, witness);
+            }
+            let free = record(term, State::Vacant { successor: None });
+            let asked = clock::now();
+            vacant = Some(swap(store, Some(at), &free).await?.0);
+            released.push(clock::now().since(asked));
+        };
+        let life = store.life(at).await?;
+
+        let mut renewed = Vec::new();
+        let end = clock::now() + TIME;
+        while self.goes_on(&renewed, end) {
+            let asked = clock::now();
+            at = swap(store, Some(at), &held).await?.0;
+            renewed.push(clock::now().since(asked));
+        }
+        let mut read = Vec::new();
+        let end = clock::now() + TIME;
+        while self.goes_on(&read, end) {
+            let asked = clock::now();
+            store.read().await?;
+            read.push(clock::now().since(asked));
+        }
+        Ok(Tried {
+            read: read.into(),
+            renewal: renewed.into(),
+            acquisition: acquired.into(),
+            release: released.into(),
+            life,
+            flock: flock::between_two_processes(&store.path().join("flock")),
+        })
+    }
+
+    fn goes_on(&self, so_far: &[Duration], end: clock::BootTime) -> bool {
+        so_far.is_empty() || so_far.len() < CALLS && clock::now() < end && !self.interrupt.asked()
+    }
+}
+
+impl Drop for Trial<'_> {
+    fn drop(&mut self) {
+        self.store = None;
+        self.interrupt.tidy();
+    }
+}
+
+async fn swap(
+    store: &FileStore,
+    expected: Option<Revision>,
+    next: &Record,
+) -> Result<(Revision, Option<Witness>), StoreError> {
+    match store.swap(expected, next.clone()).await? {
+        Swap::Swapped { revision, witness } => Ok((revision, witness)),
+        Swap::Conflict(_) => {
+            let path = store.path().display();
+            Err(StoreError::new(format!(
+                "{path}: somebody else writes in it"
+            )))
+        }
+    }
+}
