@@ -95,6 +95,15 @@ impl Acquired {
 }
 
 impl Reason {
+    /// All there are, in the order they are declared in.
+    pub const ALL: [Self; 5] = [
+        Self::RenewDeadline,
+        Self::Lost,
+        Self::Resigned,
+        Self::HandedOver,
+        Self::Shutdown,
+    ];
+
     /// The word for it, as in the demo's JSON lines.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -9,10 +9,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::change::{Change, Notice};
 use crate::clock::{BootTime, Clock, Timer};
 use crate::election::{Action, Election, Ending, Event, NobodyKnows, Swapped};
+use crate::health::{Health, Readiness};
 use crate::leadership::Leadership;
 use crate::lease::{Holder, Term};
 use crate::node::Shared;
 use crate::store::{Answer, LeaseStore, Observed, StoreError, Swap, Wake, Witness};
+use crate::tally::Counter;
 
 #[cfg(test)]
 mod tests;
@@ -71,6 +73,8 @@ pub(crate) struct Driver {
     clock: Arc<dyn Clock>,
     commands: mpsc::UnboundedReceiver<Command>,
     standing: watch::Sender<Standing>,
+    health: Arc<Health>,
+    counter: Counter,
     /// For the scopes it hands out. Weak: when all handles are gone, it stops.
     shared: std::sync::Weak<Shared>,
     listeners: Vec<mpsc::UnboundedSender<Notice>>,
@@ -83,7 +87,7 @@ pub(crate) struct Driver {
     scope: Option<Term>,
     witness: Option<Witness>,
     /// How the last call went, until that has been noted.
-    health: Option<Result<(), String>>,
+    answered: Option<Result<(), String>>,
     /// What was said when the store began to fail, until it answers again.
     failing: Option<Notice>,
 }
@@ -106,6 +110,7 @@ impl Driver {
         clock: Arc<dyn Clock>,
         commands: mpsc::UnboundedReceiver<Command>,
         standing: watch::Sender<Standing>,
+        health: Arc<Health>,
         shared: std::sync::Weak<Shared>,
     ) -> Self {
         Self {
@@ -113,6 +118,8 @@ impl Driver {
             clock,
             commands,
             standing,
+            health,
+            counter: Counter::default(),
             shared,
             listeners: Vec::new(),
             latest: None,
@@ -121,7 +128,7 @@ impl Driver {
             wanted: false,
             scope: None,
             witness: None,
-            health: None,
+            answered: None,
             failing: None,
         }
     }
@@ -134,6 +141,7 @@ impl Driver {
         // Also the work of a leadership that was lost is waited for.
         while !self.election.finished() || self.scope.is_some() {
             let deadline = self.election.deadline();
+            self.health.runs_by(deadline);
             tokio::select! {
                 biased;
                 // Without handles there is nothing more to hear, and that at once.
@@ -159,14 +167,20 @@ impl Driver {
     fn step<'a>(&mut self, event: Event, store: &'a impl LeaseStore, pending: &mut Pending<'a>) {
         let now = self.clock.now();
         tracing::trace!(at = now.as_nanos(), ?event);
+        self.health
+            .findings(|found| self.counter.hears(now, &event, &mut found.tally));
         let actions = self.election.step(now, event);
         tracing::trace!(?actions);
+        self.health.findings(|found| {
+            let (election, tally) = (&self.election, &mut found.tally);
+            self.counter.sees(now, election, &actions, tally);
+        });
         // What was said before is no longer true when it is found out to be wrong.
         self.publish();
         for action in actions {
             // What has expired is said before anything else (rule 8).
             if !matches!(action, Action::Announce(Change::Revoked { .. })) {
-                self.note_health(now);
+                self.note_answer(now);
             }
             match action {
                 Action::Read => {
@@ -186,11 +200,11 @@ impl Driver {
                 Action::Announce(change) => self.announce(now, change),
             }
         }
-        self.note_health(now);
+        self.note_answer(now);
     }
 
     fn on_reply(&mut self, reply: Reply) -> Event {
-        self.health = Some(match &reply {
+        self.answered = Some(match &reply {
             Reply::Read(Err(e)) | Reply::Swap(Err(e)) => Err(e.to_string()),
             Reply::Read(Ok(_)) | Reply::Swap(Ok(_)) => Ok(()),
         });
@@ -207,17 +221,23 @@ impl Driver {
         }
     }
 
-    fn note_health(&mut self, now: BootTime) {
-        match self.health.take() {
+    fn note_answer(&mut self, now: BootTime) {
+        match self.answered.take() {
             Some(Err(why)) => self.store_failed(now, &why),
-            Some(Ok(())) if self.failing.take().is_some() => {
-                self.announce(now, Change::StoreRecovered);
+            Some(Ok(())) => {
+                self.health
+                    .findings(|found| found.readiness = Readiness::Ready);
+                if self.failing.take().is_some() {
+                    self.announce(now, Change::StoreRecovered);
+                }
             }
-            _ => {}
+            None => {}
         }
     }
 
     fn store_failed(&mut self, now: BootTime, why: &str) {
+        self.health
+            .findings(|found| found.readiness = Readiness::Failing(why.to_owned()));
         if self.failing.is_none() {
             self.announce(now, Change::StoreFailed(why.to_owned()));
         }

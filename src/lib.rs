@@ -33,6 +33,7 @@
 //! | [`Node`], [`Leadership`], [`Hooks`] | what you hold: a participant, its leadership as a scope, callbacks |
 //! | [`Observer`], [`glance`] | following an election without taking part, or one look at it |
 //! | [`ask`] | requests to the leader: step down, for a named node or for anyone |
+//! | [`Liveness`], [`Readiness`], [`Tally`] | how a node is, and what it has counted |
 //! | [`Timing`] | the three durations and the inequalities between them |
 //! | [`Record`], [`Term`], [`Holder`] | the nouns |
 //! | `election` | the rules: a pure value, without clock, I/O or async |
@@ -54,6 +55,7 @@ pub mod store;
 mod change;
 mod driver;
 mod election;
+mod health;
 mod hooks;
 mod leadership;
 mod lease;
@@ -61,9 +63,11 @@ mod name;
 mod node;
 mod observer;
 mod request;
+mod tally;
 mod timing;
 
 pub use change::{Acquired, Change, Notice, Reason};
+pub use health::{Liveness, Readiness};
 pub use hooks::Hooks;
 pub use leadership::Leadership;
 pub use lease::{DecodeError, Holder, Record, SessionId, State, Term};
@@ -73,4 +77,5 @@ pub use observer::{Glance, Led, Observer, Seen, Sighting, glance};
 pub use request::{Answered, AskError, Asker, Progress, Request, Stage, Wish, ask};
 pub use store::file::FileStore;
 pub use store::memory::{MemoryRegister, MemoryStore};
+pub use tally::{Histogram, Tally};
 pub use timing::{Timing, TimingError};

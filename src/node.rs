@@ -13,11 +13,13 @@ use crate::change::Notice;
 use crate::clock::{BootTime, Clock, SystemClock};
 use crate::driver::{Command, Driver, Standing};
 use crate::election::Election;
+use crate::health::{Health, Liveness, Readiness};
 use crate::leadership::{Leadership, belief_ended};
 use crate::lease::{Holder, Record, State, Term};
 use crate::name::{NameError, NodeId};
 use crate::request::{Part, attend};
 use crate::store::LeaseStore;
+use crate::tally::Tally;
 use crate::timing::{Timing, TimingError};
 
 /// A running participant. Clones are handles to the same one; when the last is
@@ -37,6 +39,7 @@ pub(crate) struct Shared {
     timing: Timing,
     clock: Arc<dyn Clock>,
     standing: watch::Receiver<Standing>,
+    health: Arc<Health>,
     commands: mpsc::UnboundedSender<Command>,
 }
 
@@ -143,11 +146,13 @@ impl NodeBuilder {
         let timer = clock.timer()?;
         let (commands, inbox) = mpsc::unbounded_channel();
         let (publish, standing) = watch::channel(Standing::default());
+        let health = Arc::new(Health::new(clock.now()));
         let shared = Arc::new(Shared {
             me: me.clone(),
             timing,
             clock: clock.clone(),
             standing,
+            health: health.clone(),
             commands,
         });
         let election = Election::new(me, timing);
@@ -156,7 +161,8 @@ impl NodeBuilder {
             let timer = clock.timer()?;
             tokio::spawn(attend(weak.clone(), requests, clock.clone(), timer));
         }
-        tokio::spawn(Driver::new(election, clock, inbox, publish, weak).drive(store, timer));
+        let driver = Driver::new(election, clock, inbox, publish, health, weak);
+        tokio::spawn(driver.drive(store, timer));
         Ok(Node { shared })
     }
 }
@@ -303,6 +309,35 @@ impl Node {
     /// Waits until the store has answered and this node knows where it stands.
     pub async fn settled(&self) {
         self.shared.when(|s| s.settled).await;
+    }
+
+    /// Whether the election goes on: its loop knows when it has to run next, and
+    /// is late if it has not by a retry period after that. This looks from
+    /// outside, so ask in a thread of your own: a runtime that is blocked
+    /// answers nothing.
+    pub fn liveness(&self) -> Liveness {
+        let Shared { clock, timing, .. } = &*self.shared;
+        if self.shared.commands.is_closed() {
+            return Liveness::Ended;
+        }
+        let overdue = self
+            .shared
+            .health
+            .overdue(clock.now(), timing.retry_period());
+        overdue.map_or(Liveness::Alive, Liveness::Overdue)
+    }
+
+    /// Whether the store has answered, and how it went last. A store that does
+    /// not answer at all fails after a renew deadline.
+    pub fn readiness(&self) -> Readiness {
+        let health = &self.shared.health;
+        health.findings(|found| found.readiness.clone())
+    }
+
+    /// What was counted since the node started.
+    pub fn tally(&self) -> Tally {
+        let health = &self.shared.health;
+        health.findings(|found| found.tally.clone())
     }
 
     /// This node, as others see it.

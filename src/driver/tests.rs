@@ -13,6 +13,7 @@ use crate::lease::{Record, State};
 use crate::node::{Node, Stopped};
 use world::*;
 
+mod counts;
 mod faults;
 mod world;
 
@@ -505,7 +506,8 @@ async fn the_end_of_a_scope_that_nobody_received_ends_no_other() {
     let (standing, _) = watch::channel(Standing::default());
     let (_, inbox) = mpsc::unbounded_channel();
     let shared = Arc::downgrade(&shared);
-    let mut driver = Driver::new(election, world.clock(), inbox, standing, shared);
+    let health = Arc::new(Health::new(world.now()));
+    let mut driver = Driver::new(election, world.clock(), inbox, standing, health, shared);
     // The first went away after the last time that anybody looked.
     let (first, _) = oneshot::channel();
     let (second, mut waits) = oneshot::channel();
