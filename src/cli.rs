@@ -12,6 +12,7 @@ mod demo;
 mod doctor;
 mod election;
 mod hand_over;
+mod operate;
 mod run;
 mod values;
 
@@ -20,6 +21,7 @@ pub(crate) use demo::Demo;
 pub(crate) use doctor::Doctor;
 pub(crate) use election::{Election, Place};
 pub(crate) use hand_over::HandOver;
+pub(crate) use operate::Operate;
 pub(crate) use run::{EventsTo, Patience, Run};
 
 /// What there is to do.
@@ -210,7 +212,7 @@ mod tests {
 
         #[test]
         fn any_flag_values_are_parsed_without_a_panic(
-            flag in "--(node-id|lock-name|lease-duration|retry-period|store|log-level|stop-grace|events|term)", value in ".*",
+            flag in "--(node-id|lock-name|lease-duration|retry-period|store|log-level|stop-grace|events|term|http|notify-systemd)", value in ".*",
         ) {
             for command in [None, Some("run"), Some("check"), Some("doctor")] {
                 let args = ["leader-demo"].into_iter().chain(command).map(OsString::from);

@@ -14,6 +14,10 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 mod events;
 pub(crate) mod hand_over;
+#[cfg(feature = "http")]
+mod http;
+mod notify;
+mod operate;
 pub(crate) mod run;
 
 /// How long a stop waits for the store, and then for the terminal.

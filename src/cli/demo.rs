@@ -7,13 +7,14 @@ use leader_demo::NodeId;
 use tracing_subscriber::filter::Targets;
 
 use super::election::ElectionFlags;
-use super::{Election, LogFormat, values};
+use super::{Election, LogFormat, Operate, values};
 
 /// What the demo runs with.
 #[derive(Debug)]
 pub(crate) struct Demo {
     pub(crate) node_id: NodeId,
     pub(crate) election: Election,
+    pub(crate) operate: Operate,
     pub(crate) heartbeat_period: Duration,
     pub(crate) log_format: LogFormat,
     pub(crate) log_level: Targets,
@@ -30,6 +31,9 @@ pub(super) struct Flags {
 
     #[command(flatten)]
     election: ElectionFlags,
+
+    #[command(flatten)]
+    operate: Operate,
 
     /// How often to print a heartbeat line
     #[arg(
@@ -63,6 +67,7 @@ impl Demo {
         Ok(Self {
             node_id: flags.node_id,
             election: flags.election.resolve(matches)?,
+            operate: flags.operate,
             heartbeat_period: flags.heartbeat_period,
             log_format: flags.log_format,
             log_level: flags.log_level,

@@ -10,7 +10,7 @@ use leader_demo::NodeId;
 use tracing_subscriber::filter::Targets;
 
 use super::election::ElectionFlags;
-use super::{Election, LogFormat, refuse, values};
+use super::{Election, LogFormat, Operate, refuse, values};
 
 pub(super) const NAME: &str = "run";
 
@@ -22,6 +22,7 @@ pub(crate) struct Run {
     /// None: the host's name and the process's number.
     pub(crate) node_id: Option<NodeId>,
     pub(crate) election: Election,
+    pub(crate) operate: Operate,
     pub(crate) stop_grace: Duration,
     pub(crate) patience: Patience,
     pub(crate) skip_ok: bool,
@@ -62,6 +63,9 @@ pub(super) struct Flags {
 
     #[command(flatten)]
     election: ElectionFlags,
+
+    #[command(flatten)]
+    operate: Operate,
 
     /// How long the command may take to end once the lease is lost, between
     /// SIGTERM and SIGKILL [default: 0.3 of the lease duration, 3s]
@@ -176,6 +180,7 @@ impl Run {
         Ok(Self {
             node_id: flags.node_id,
             election,
+            operate: flags.operate,
             stop_grace,
             patience: match flags.wait {
                 _ if flags.r#try => Patience::None,

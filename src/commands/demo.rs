@@ -7,6 +7,7 @@ use leader_demo::{Change, Changes, FileStore, Node, Notice, clock};
 use tokio::sync::watch;
 
 use super::PATIENCE;
+use super::operate::Operation;
 use crate::cli::Demo;
 use crate::logging;
 
@@ -16,19 +17,26 @@ use printer::{Printer, Say};
 
 pub(crate) fn run(demo: Demo) -> Result<()> {
     let lines = logging::init(demo.log_format, &demo.log_level)?;
+    let operation = Operation::prepare(&demo.operate)?;
     let store = super::open_store(&demo.election)?;
     let shutdown = super::shutdown_signal()?;
-    let ended = super::runtime()?.block_on(elect(demo, store, shutdown));
+    let ended = super::runtime()?.block_on(elect(demo, operation, store, shutdown));
     lines.flush();
     ended
 }
 
-async fn elect(demo: Demo, store: FileStore, shutdown: watch::Receiver<bool>) -> Result<()> {
+async fn elect(
+    demo: Demo,
+    mut operation: Operation,
+    store: FileStore,
+    shutdown: watch::Receiver<bool>,
+) -> Result<()> {
     let node = Node::builder(demo.node_id.as_str())
         .timing(demo.election.timing)
         .start(store)?;
+    operation.begin(&node, &demo.election)?;
     let (say, inbox) = mpsc::channel();
-    let mut printed = Printer::new(&node, &demo).spawn(inbox)?;
+    let mut printed = Printer::new(&node, &demo, operation.http()).spawn(inbox)?;
     let mut relay = Relay::new(&node, say);
     relay.say(Say::Started);
     node.stand();
@@ -38,6 +46,7 @@ async fn elect(demo: Demo, store: FileStore, shutdown: watch::Receiver<bool>) ->
         // Whoever read the lines has gone: stop quietly.
         _ = &mut printed => false,
     };
+    operation.stopping();
     if tokio::time::timeout(PATIENCE, async { tokio::join!(node.stop(), relay.rest()) })
         .await
         .is_err()

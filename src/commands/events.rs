@@ -1,6 +1,7 @@
 //! The events of a node as JSON lines, the same for every command. The README
 //! documents them; fields are only ever added.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -39,6 +40,8 @@ pub(super) struct More {
     pub(super) retry_period_ns: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) stop_grace_ns: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) http: Option<SocketAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) command_pid: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,11 +90,12 @@ impl Said {
         }
     }
 
-    pub(super) fn started(timing: Timing) -> Self {
+    pub(super) fn started(timing: Timing, http: Option<SocketAddr>) -> Self {
         let mut said = Self::now("started");
         said.more.lease_duration_ns = nanos(timing.lease_duration());
         said.more.renew_deadline_ns = nanos(timing.renew_deadline());
         said.more.retry_period_ns = nanos(timing.retry_period());
+        said.more.http = http;
         said
     }
 }

@@ -29,7 +29,8 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions};
 use tokio::time::{sleep, timeout};
 
-use super::{ECHO, PATIENCE};
+use super::operate::Operation;
+use super::{ECHO, PATIENCE, notify};
 use crate::cli::{Patience, Run};
 use crate::logging;
 
@@ -68,9 +69,10 @@ pub(crate) fn run(run: Run) -> Result<u8> {
     let blocked = signals::block()?;
     tree::check_proc()?;
     let lines = logging::init(run.log_format, &run.log_level)?;
+    let operation = Operation::prepare(&run.operate)?;
     let store = Arc::new(super::open_store(&run.election)?);
     let ended = super::runtime()?.block_on(async {
-        let mut wrapper = Wrapper::new(run, store, &blocked)?;
+        let mut wrapper = Wrapper::new(run, operation, store, &blocked)?;
         let code = wrapper.work().await;
         let interrupted = wrapper.signals.interrupted();
         wrapper.leave().await;
@@ -89,6 +91,7 @@ struct Wrapper {
     blocked: u64,
     store: Arc<FileStore>,
     node: Node,
+    operation: Operation,
     signals: Signals,
     terminal: Option<Terminal>,
     /// What was below this process before it started anything.
@@ -115,7 +118,12 @@ impl<E: Into<anyhow::Error>> From<E> for Done {
 }
 
 impl Wrapper {
-    fn new(run: Run, store: Arc<FileStore>, blocked: &Blocked) -> Result<Self> {
+    fn new(
+        run: Run,
+        mut operation: Operation,
+        store: Arc<FileStore>,
+        blocked: &Blocked,
+    ) -> Result<Self> {
         let me = rustix::process::getpid();
         let strangers = tree::below(me, &[]);
         // Should the guard be killed, what it guards is below this process.
@@ -124,14 +132,16 @@ impl Wrapper {
         let node = Node::builder(id.as_str())
             .timing(run.election.timing)
             .start(store.clone())?;
+        operation.begin(&node, &run.election)?;
         Ok(Self {
-            voice: Voice::new(&node, &run)?,
+            voice: Voice::new(&node, &run, operation.http())?,
             blocked: blocked.before,
             signals: Signals::listen(blocked)?,
             terminal: Terminal::here(),
             run,
             store,
             node,
+            operation,
             strangers,
             lost: false,
             give_up_at: BootTime::NEVER,
@@ -150,6 +160,7 @@ impl Wrapper {
 
     /// Gives back what is held.
     async fn leave(self) {
+        self.operation.stopping();
         let _ = timeout(PATIENCE, self.node.stop()).await;
         // A guard that had nothing to guard.
         self.kill_what_is_left().await;
@@ -228,7 +239,12 @@ impl Wrapper {
             group: self.terminal.is_some().then(rustix::process::getpgrp),
             command: self.run.command.clone(),
         };
-        Guarded::prepare(charge, &env)
+        // What is told there is told by this process, of itself.
+        let hidden: &[_] = match self.run.operate.notify_systemd {
+            true => &notify::ENV,
+            false => &[],
+        };
+        Guarded::prepare(charge, &env, hidden)
     }
 
     /// From the start of the command until nothing of it is left.
@@ -321,6 +337,9 @@ impl Wrapper {
                 sent = self.signals.next() => {
                     let sent = sent?;
                     let again = sent_before.note(sent.signal);
+                    if sent.signal == Signal::TERM {
+                        self.operation.stopping();
+                    }
                     // What the command left behind is being stopped.
                     ended.asked |= ended.status.is_some() && sent.asks_to_end();
                     // The terminal's keys have reached the command already.

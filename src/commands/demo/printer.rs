@@ -2,6 +2,7 @@
 //! takes no output (Ctrl+S) delays lines, never a renewal.
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ pub(super) struct Printer {
     node: Node,
     id: NodeId,
     timing: Timing,
+    http: Option<SocketAddr>,
     format: LogFormat,
     period: Duration,
     narrator: Narrator,
@@ -36,11 +38,12 @@ pub(super) struct Printer {
 }
 
 impl Printer {
-    pub(super) fn new(node: &Node, demo: &Demo) -> Self {
+    pub(super) fn new(node: &Node, demo: &Demo, http: Option<SocketAddr>) -> Self {
         Self {
             node: node.clone(),
             id: demo.node_id.clone(),
             timing: demo.election.timing,
+            http,
             format: demo.log_format,
             period: demo.heartbeat_period,
             narrator: Narrator::new(node.me(), &demo.election.lock_name),
@@ -91,7 +94,7 @@ impl Printer {
         let id = self.id.clone();
         match say {
             Say::Started => self.say(
-                &Said::started(self.timing),
+                &Said::started(self.timing, self.http),
                 &[
                     format!("Starting leader election demo for node: {id}"),
                     format!("✅ [{id}] Leader election started. Press Ctrl+C to stop"),

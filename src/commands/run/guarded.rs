@@ -30,9 +30,10 @@ pub(super) struct Guarded {
 
 impl Guarded {
     /// Starts the guard, which gets the command ready.
-    pub(super) fn prepare(charge: Charge, env: &[(&str, &OsStr)]) -> Result<Self> {
+    pub(super) fn prepare(charge: Charge, env: &[(&str, &OsStr)], hidden: &[&str]) -> Result<Self> {
         let (control, theirs) = wire::pair()?;
-        let child = Command::new(helper::PROGRAM)
+        let mut command = Command::new(helper::PROGRAM);
+        command
             .arg0("leader-demo")
             .arg(guard::NAME)
             .args(charge.to_args())
@@ -40,10 +41,15 @@ impl Guarded {
             // Where the lease is, is said in one way only.
             .env_remove("LEADER_DEMO_LOCK_DIR")
             .env_remove("LEADER_DEMO_TERM")
+            // One process can listen there, and that is this one.
+            .env_remove("LEADER_DEMO_HTTP")
+            .env_remove("LEADER_DEMO_NOTIFY_SYSTEMD")
             .stdin(Stdio::from(theirs))
-            .process_group(0)
-            .spawn()
-            .context("cannot start a process")?;
+            .process_group(0);
+        for name in hidden {
+            command.env_remove(name);
+        }
+        let child = command.spawn().context("cannot start a process")?;
         let (stop, kill) = (Alarm::new()?, Alarm::new()?);
         wire::send(&control, &Order::Prepare, &[stop.as_fd(), kill.as_fd()])?;
         Ok(Self {

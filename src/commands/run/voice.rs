@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -45,16 +46,18 @@ pub(super) struct Voice {
 struct Teller {
     timing: Timing,
     stop_grace: Duration,
+    http: Option<SocketAddr>,
     narrator: Narrator,
     events: Option<Lines>,
 }
 
 impl Voice {
-    pub(super) fn new(node: &Node, run: &Run) -> Result<Self> {
+    pub(super) fn new(node: &Node, run: &Run, http: Option<SocketAddr>) -> Result<Self> {
         let events = run.events.as_ref().map(open).transpose()?;
         let teller = Teller {
             timing: run.election.timing,
             stop_grace: run.stop_grace,
+            http,
             narrator: Narrator::new(node.me(), &run.election.lock_name),
             events: events.clone(),
         };
@@ -115,7 +118,7 @@ impl Teller {
         mut changes: Changes,
         mut inbox: mpsc::UnboundedReceiver<(BootTime, Tell)>,
     ) {
-        let mut started = Said::started(self.timing);
+        let mut started = Said::started(self.timing, self.http);
         started.more.stop_grace_ns = nanos(self.stop_grace);
         self.write(&started);
         let (mut node, mut run) = (true, true);
