@@ -27,7 +27,7 @@ pub(super) use desk::Desk;
 const MOST: usize = 64;
 
 /// How long a client may take for its headers, and stay between two requests.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How much it may send in headers; hyper takes no less.
 const HEADERS: usize = 8192;

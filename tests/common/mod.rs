@@ -13,9 +13,11 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 pub mod doctor;
+pub mod http;
 pub mod mounts;
 pub mod run;
 pub mod shell;
+pub mod wedge;
 
 /// Far longer than anything here takes, even on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
