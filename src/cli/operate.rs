@@ -38,11 +38,19 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-#[cfg(all(test, feature = "http"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    #[cfg(not(feature = "http"))]
+    fn a_build_without_http_says_so() {
+        let refused = address(":8080").unwrap_err();
+        assert!(refused.contains("--features http"), "{refused}");
+    }
+
+    #[test]
+    #[cfg(feature = "http")]
     fn a_port_alone_is_loopbacks() {
         for (text, expected) in [
             ("8080", Some("127.0.0.1:8080")),

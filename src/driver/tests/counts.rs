@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::health::{Liveness, Readiness};
+use crate::store::Revision;
 use crate::tally::Tally;
 
 fn losses(tally: &Tally) -> Vec<(&'static str, u64)> {
@@ -152,6 +153,58 @@ async fn a_leader_that_returns_counts_from_the_end_of_its_own_belief() {
     let gap = a.tally().failover_gaps.sum();
     // From 6 s after the last renewal until the store answered again, and a bit.
     assert!((secs(20)..secs(35)).contains(&gap), "{gap:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_slept_counts_its_sleep_too() {
+    let world = World::new();
+    let a = world.node("a");
+    a.stand();
+    sleep(secs(1)).await;
+    tokio::time::advance(secs(30)).await;
+    sleep(secs(20)).await;
+    assert_eq!(a.term(), Some(term(2)));
+    // Not from when it woke, and waited for its own leftover.
+    let gap = a.tally().failover_gaps.sum();
+    assert!((secs(30)..secs(40)).contains(&gap), "{gap:?}");
+}
+
+/// Sees only what it looks for.
+struct Unwoken(Faulty);
+
+impl LeaseStore for Unwoken {
+    fn read(&self) -> Answer<'_, Result<Option<Observed>, StoreError>> {
+        self.0.read()
+    }
+
+    fn swap(
+        &self,
+        expected: Option<Revision>,
+        next: Record,
+    ) -> Answer<'_, Result<Swap, StoreError>> {
+        self.0.swap(expected, next)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_gap_is_made_of_a_time_in_which_others_led() {
+    let world = World::new();
+    let (_, store) = world.node_with_faults("unused");
+    let (a, b) = (world.node_on("a", Unwoken(store.clone())), world.node("b"));
+    a.stand();
+    sleep(secs(1)).await;
+    b.stand();
+    sleep(secs(10)).await;
+    // All that it misses is b's leadership.
+    store.has(Fault::Hangs);
+    sleep(secs(30)).await;
+    assert!(b.is_leader());
+    b.stop().await;
+    store.has(Fault::Nothing);
+    sleep(secs(20)).await;
+    assert_eq!(a.term(), Some(term(3)));
+    assert_eq!(a.tally().failover_gaps.count(), 0);
+    assert_eq!(a.tally().transitions, 1);
 }
 
 #[tokio::test(start_paused = true)]
