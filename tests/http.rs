@@ -8,7 +8,7 @@ mod common;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::http::{HTTP, Http, answer};
@@ -268,6 +268,30 @@ fn a_thousand_silent_clients_disturb_nothing() {
         "{:?}",
         start.elapsed()
     );
+}
+
+#[test]
+fn descriptors_that_run_out_are_taken_from_the_clients() {
+    let cluster = Cluster::new(&[]);
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", r#"ulimit -n 32; exec "$0" "$@""#])
+        .arg(binary().get_program())
+        .args(["--node-id", "a", "--log-format", "json", "--lock-dir"])
+        .arg(cluster.dir())
+        .args([SHORT, HTTP].concat());
+    let mut node = Node::spawn("a", command);
+    node.until("elected");
+    let at = Http::of(&node);
+    // No more than wait to be accepted, or to connect would wait too.
+    let silent: Vec<_> = (0..100).map(|_| at.connect()).collect();
+    let asked = Instant::now();
+    assert_eq!(at.code("/leader"), 200);
+    let took = asked.elapsed();
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    assert!(descriptors(&node) < 32);
+    drop(silent);
+    assert_eq!(node.events("revoked").len(), 0);
 }
 
 #[test]

@@ -53,8 +53,11 @@ pub(super) async fn serve(listener: TcpListener, desk: Desk) {
                 guests.push_back(tokio::spawn(converse(stream, desk.clone())).abort_handle());
             }
             Err(e) if e.kind() == ErrorKind::ConnectionAborted => {}
-            // No descriptors: others need them more.
-            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            // No descriptors: the election needs them more.
+            Err(_) => {
+                guests.drain(..).for_each(|guest| guest.abort());
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
         }
     }
 }
