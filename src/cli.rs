@@ -8,19 +8,27 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, ValueEnum};
 use crate::logging::complain;
 
 mod check;
+#[cfg(feature = "completions")]
+mod completions;
 mod demo;
 mod doctor;
 mod election;
 mod hand_over;
+#[cfg(feature = "completions")]
+mod man_pages;
 mod operate;
 mod run;
 mod values;
 
 pub(crate) use check::Check;
+#[cfg(feature = "completions")]
+pub(crate) use completions::Completions;
 pub(crate) use demo::Demo;
 pub(crate) use doctor::Doctor;
 pub(crate) use election::{Election, Place};
 pub(crate) use hand_over::HandOver;
+#[cfg(feature = "completions")]
+pub(crate) use man_pages::ManPages;
 pub(crate) use operate::Operate;
 pub(crate) use run::{EventsTo, Patience, Run};
 
@@ -32,6 +40,10 @@ pub(crate) enum Command {
     Check(Check),
     HandOver(HandOver),
     Doctor(Doctor),
+    #[cfg(feature = "completions")]
+    Completions(Completions),
+    #[cfg(feature = "completions")]
+    ManPages(ManPages),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -102,14 +114,18 @@ fn try_parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::
         Some(("hand-over", matches)) => Command::HandOver(HandOver::to_another(matches)?),
         Some(("resign", matches)) => Command::HandOver(HandOver::to_anyone(matches)?),
         Some((doctor::NAME, matches)) => Command::Doctor(Doctor::resolve(matches)?),
+        #[cfg(feature = "completions")]
+        Some((completions::NAME, matches)) => Command::Completions(Completions::resolve(matches)?),
+        #[cfg(feature = "completions")]
+        Some((man_pages::NAME, matches)) => Command::ManPages(ManPages::resolve(matches)?),
         Some((_, matches)) => Command::Check(Check::resolve(matches)?),
         None => Command::Demo(Demo::resolve(&matches)?),
     })
 }
 
 /// The demo itself has no name; the other commands are below it.
-fn tree() -> clap::Command {
-    demo::Flags::command()
+pub(crate) fn tree() -> clap::Command {
+    let tree = demo::Flags::command()
         .subcommands([
             run::Flags::command(),
             check::Flags::command(),
@@ -118,7 +134,10 @@ fn tree() -> clap::Command {
             doctor::Flags::command(),
         ])
         .args_conflicts_with_subcommands(true)
-        .subcommand_negates_reqs(true)
+        .subcommand_negates_reqs(true);
+    #[cfg(feature = "completions")]
+    let tree = tree.subcommands([completions::Flags::command(), man_pages::Flags::command()]);
+    tree
 }
 
 /// The flags of one command, and a way to refuse them.

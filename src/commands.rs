@@ -10,12 +10,16 @@ use tokio::sync::watch;
 use crate::cli::{Election, Place};
 
 pub(crate) mod check;
+#[cfg(feature = "completions")]
+pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 mod events;
 pub(crate) mod hand_over;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "completions")]
+pub(crate) mod man_pages;
 mod notify;
 mod operate;
 pub(crate) mod run;

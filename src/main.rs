@@ -17,6 +17,10 @@ fn main() -> ExitCode {
         Command::Check(check) => (commands::check::run(&check), 1),
         Command::HandOver(asked) => (commands::hand_over::run(asked), 1),
         Command::Doctor(doctor) => (commands::doctor::run(&doctor), 1),
+        #[cfg(feature = "completions")]
+        Command::Completions(asked) => (commands::completions::run(&asked).map(|()| 0), 1),
+        #[cfg(feature = "completions")]
+        Command::ManPages(asked) => (commands::man_pages::run(&asked).map(|()| 0), 1),
         // What the command may say itself stays its own.
         Command::Run(run) => (commands::run::run(run), 125),
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args};
+use clap::{ArgMatches, Args, ValueHint};
 use leader_demo::{LockName, Timing};
 
 use super::{refuse, values};
@@ -65,11 +65,14 @@ pub(super) struct LeaseFlags {
     lock_name: LockName,
 
     /// Where the lease is kept; created when missing [default: /tmp]
-    #[arg(long, env = "LEADER_DEMO_LOCK_DIR", value_name = "DIR")]
+    #[arg(long, env = "LEADER_DEMO_LOCK_DIR", value_name = "DIR", value_hint = ValueHint::DirPath)]
     lock_dir: Option<PathBuf>,
 
     /// Where the lease is kept, as a URL: file:DIR is the same as --lock-dir DIR
-    #[arg(long, env = "LEADER_DEMO_STORE", value_name = "URL", value_parser = values::store())]
+    #[arg(
+        long, env = "LEADER_DEMO_STORE", value_name = "URL", value_parser = values::store(),
+        value_hint = ValueHint::Other
+    )]
     store: Option<PathBuf>,
 
     /// The lock directory is meant for several users (group, setgid)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{ArgMatches, Parser};
+use clap::{ArgMatches, Parser, ValueHint};
 use leader_demo::NodeId;
 use tracing_subscriber::filter::Targets;
 
@@ -116,7 +116,7 @@ pub(super) struct Flags {
     start_anyway_after: Option<Duration>,
 
     /// Where to write the events, as JSON lines: FILE or fd:N
-    #[arg(long, value_name = "FILE|fd:N", value_parser = parse_events)]
+    #[arg(long, value_name = "FILE|fd:N", value_parser = parse_events, value_hint = ValueHint::FilePath)]
     events: Option<EventsTo>,
 
     /// How to print what goes to stderr
@@ -137,7 +137,7 @@ pub(super) struct Flags {
     log_level: Targets,
 
     /// The command and its arguments, as they are: no shell looks at them
-    #[arg(last = true, value_name = "COMMAND")]
+    #[arg(last = true, value_name = "COMMAND", value_hint = ValueHint::CommandName)]
     command: Vec<OsString>,
 }
 

@@ -12,9 +12,21 @@ use super::PATIENCE;
 
 /// False, and the reader is told, where there is no tmux.
 pub fn tmux_is_installed() -> bool {
-    let installed = Command::new("tmux").arg("-V").output().is_ok();
+    is_installed("tmux")
+}
+
+/// False, and the reader is told, where there is no such program. Where the
+/// gate runs, it must be there.
+pub fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let installed = std::env::split_paths(&path).any(|dir| dir.join(program).is_file());
     if !installed {
-        super::skip("tmux is not installed");
+        assert_ne!(
+            std::env::var("CI").as_deref(),
+            Ok("true"),
+            "{program} is missing"
+        );
+        super::skip(&format!("{program} is not installed"));
     }
     installed
 }

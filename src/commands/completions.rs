@@ -1,0 +1,50 @@
+//! `completions`: the flags, as a shell wants to read them.
+
+use std::io::{self, ErrorKind, Write};
+
+use anyhow::{Context, Result};
+use clap::{Arg, ValueHint};
+
+use crate::cli::{self, Completions};
+
+pub(crate) fn run(asked: &Completions) -> Result<()> {
+    let mut tree = suggest_files_for_paths_alone(cli::tree());
+    // In one piece: what generates it would panic over a pipe that was closed.
+    let mut script = Vec::new();
+    clap_complete::generate(asked.shell, &mut tree, "leader-demo", &mut script);
+    let script = mend(&String::from_utf8(script)?);
+    match io::stdout().write_all(script.as_bytes()) {
+        // A reader that has seen enough, as head(1).
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        done => done.context("cannot write to stdout"),
+    }
+}
+
+/// A flag that says nothing of its value would be offered files: for a duration.
+fn suggest_files_for_paths_alone(command: clap::Command) -> clap::Command {
+    let hint = |arg: Arg| match arg.get_value_hint() {
+        ValueHint::Unknown if arg.get_action().takes_values() => arg.value_hint(ValueHint::Other),
+        _ => arg,
+    };
+    command
+        .mut_args(hint)
+        .mut_subcommands(suggest_files_for_paths_alone)
+}
+
+/// What clap_complete 4.6 gets wrong. A text that is not there is none to mend.
+fn mend(script: &str) -> String {
+    script
+        // bash: a name with a hyphen is written in two ways, so that no command's
+        // flags are found (its issue 6421).
+        .replace("leader__subcmd__demo", "leader__demo")
+        // bash: our flags are offered behind `run --`, where the command's stand.
+        .replace(
+            "            *)\n                ;;\n        esac\n    done",
+            "            *,--)\n                return\n                ;;\n        esac\n    done",
+        )
+        // fish: a flag that waits for its value is taken for a mistake.
+        .replace(
+            "    or return\n    if set -q",
+            "    or return 0\n    if set -q",
+        )
+}
