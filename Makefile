@@ -6,7 +6,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help build demo run run-node1 run-node2 run-node3 demo-parallel kill-demo \
-	test test-coverage test-race stress-run bench check install clean
+	test test-coverage test-race stress-run bench profile check install uninstall clean
 
 # Which lock, for every target that runs nodes; unset, the program's defaults.
 ifdef LOCK_DIR
@@ -24,7 +24,7 @@ ROUNDS ?= 5
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z].*:.*## / { printf "  %-32s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "Variables: LOCK_DIR LOCK_NAME LEASE_DURATION NODE_ID ARGS ROUNDS DURATION SEED NODES PREFIX"
+	@echo "Variables: LOCK_DIR LOCK_NAME LEASE_DURATION NODE_ID ARGS ROUNDS DURATION SEED NODES PREFIX DESTDIR"
 
 build: ## Build the program
 	cargo build
@@ -79,8 +79,14 @@ check: ## What CI runs: formatting, lints, documentation, tests
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps
 	@$(MAKE) --no-print-directory test
 
-install: ## Install the program, under PREFIX if given
-	cargo install --path . --locked $(if $(PREFIX),--root '$(PREFIX)')
+profile: ## A flame graph of a node at work: DURATION=10s (needs perf and inferno)
+	@scripts/profile.sh
+
+install: ## Install program, completions and man pages, under PREFIX if given
+	@scripts/install.sh
+
+uninstall: ## Remove what install installed
+	@scripts/install.sh uninstall
 
 clean: ## Remove what was built
 	cargo clean

@@ -217,7 +217,7 @@ fn text(output: &Output) -> String {
     String::from_utf8([&output.stdout[..], &output.stderr].concat()).unwrap()
 }
 
-const TARGETS: [&str; 17] = [
+const TARGETS: [&str; 19] = [
     "help",
     "build",
     "demo",
@@ -232,8 +232,10 @@ const TARGETS: [&str; 17] = [
     "test-race",
     "stress-run",
     "bench",
+    "profile",
     "check",
     "install",
+    "uninstall",
     "clean",
 ];
 
