@@ -1,0 +1,26 @@
+# Builds from a clean checkout:
+#
+#   docker build -t leader-demo .
+#   docker run --rm -v leader-demo:/var/lib/leader-demo leader-demo --node-id node-1
+#
+# Nodes that compete share that volume; without -v each container has one of its own,
+# and leads alone. It must not be overlayfs, where a crash costs the lease duration.
+
+ARG RUST=1-slim-bookworm
+ARG DEBIAN=bookworm-slim
+
+FROM rust:${RUST} AS build
+WORKDIR /src
+COPY . .
+RUN cargo build --release --locked --bin leader-demo
+
+FROM debian:${DEBIAN}
+# A number, so that it can be seen not to be root.
+RUN install -d -o 10001 -g 10001 -m 700 /var/lib/leader-demo
+COPY --from=build /src/target/release/leader-demo /usr/local/bin/
+USER 10001:10001
+ENV LEADER_DEMO_LOCK_DIR=/var/lib/leader-demo
+VOLUME /var/lib/leader-demo
+# The node gives the lease back, and another leads at once.
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["leader-demo"]
