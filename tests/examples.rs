@@ -6,6 +6,7 @@ mod common;
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -582,6 +583,17 @@ fn systemd_understands_the_unit() {
     assert_eq!(text(&verified), "");
 }
 
+/// All that it was told by now, line by line.
+fn heard_by(manager: &UnixDatagram) -> String {
+    manager.set_nonblocking(true).unwrap();
+    let (mut heard, mut message) = (String::new(), [0; 4096]);
+    while let Ok(length) = manager.recv(&mut message) {
+        heard += str::from_utf8(&message[..length]).unwrap();
+        heard += "\n";
+    }
+    heard
+}
+
 #[test]
 fn stopped_as_systemd_does_it_the_service_is_told_once_and_ends_as_the_unit_expects() {
     let place = Place::new();
@@ -601,12 +613,17 @@ fn stopped_as_systemd_does_it_the_service_is_told_once_and_ends_as_the_unit_expe
     };
     // What the rest of this stands in for.
     assert_eq!(says("KillMode"), "mixed");
+    assert_eq!(says("Type"), "notify");
+    assert_eq!(says("WatchdogSec"), "10s");
+    let manager = UnixDatagram::bind(place.path("manager")).unwrap();
 
     let start = says("ExecStart");
     let mut words = start.split(' ');
     let mut service = place
         .program(words.next().unwrap())
         .args(words)
+        .env("NOTIFY_SOCKET", place.path("manager"))
+        .env("WATCHDOG_USEC", "10000000")
         .spawn()
         .unwrap();
     eventually("it has begun", || place.reads("log") == "begun\n");
@@ -614,6 +631,10 @@ fn stopped_as_systemd_does_it_the_service_is_told_once_and_ends_as_the_unit_expe
     let code = service.wait().unwrap().code().unwrap();
     assert_eq!(code.to_string(), says("SuccessExitStatus"));
     assert_eq!(place.reads("log"), "begun\ntold\n");
+    let heard = heard_by(&manager);
+    for told in ["READY=1", "WATCHDOG=1", "STOPPING=1"] {
+        assert!(heard.lines().any(|line| line == told), "{told}: {heard}");
+    }
     let record = place.newest_record("leader-demo/job.lock");
     assert!(record.contains("vacant"), "not given back: {record}");
 }
