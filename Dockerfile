@@ -23,4 +23,7 @@ ENV LEADER_DEMO_LOCK_DIR=/var/lib/leader-demo
 VOLUME /var/lib/leader-demo
 # The node gives the lease back, and another leads at once.
 STOPSIGNAL SIGTERM
+# Somebody leads, this node or another. It asks about the election that the
+# environment names: say LEADER_DEMO_LOCK_NAME rather than --lock-name.
+HEALTHCHECK --start-period=15s --timeout=5s CMD ["leader-demo", "status"]
 ENTRYPOINT ["leader-demo"]
