@@ -13,12 +13,14 @@ mod election;
 mod hand_over;
 mod run;
 mod values;
+mod watch;
 
 pub(crate) use check::Check;
 pub(crate) use demo::Demo;
 pub(crate) use election::{Election, Place};
 pub(crate) use hand_over::HandOver;
 pub(crate) use run::{EventsTo, Patience, Run};
+pub(crate) use watch::Watch;
 
 /// What there is to do.
 #[derive(Debug)]
@@ -27,6 +29,7 @@ pub(crate) enum Command {
     Run(Run),
     Check(Check),
     HandOver(HandOver),
+    Watch(Watch),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -96,6 +99,7 @@ fn try_parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::
         Some((run::NAME, matches)) => Command::Run(Run::resolve(matches)?),
         Some(("hand-over", matches)) => Command::HandOver(HandOver::to_another(matches)?),
         Some(("resign", matches)) => Command::HandOver(HandOver::to_anyone(matches)?),
+        Some(("watch", matches)) => Command::Watch(Watch::resolve(matches)?),
         Some((_, matches)) => Command::Check(Check::resolve(matches)?),
         None => Command::Demo(Demo::resolve(&matches)?),
     })
@@ -109,6 +113,7 @@ fn tree() -> clap::Command {
             check::Flags::command(),
             hand_over::HandOverFlags::command(),
             hand_over::ResignFlags::command(),
+            watch::Flags::command(),
         ])
         .args_conflicts_with_subcommands(true)
         .subcommand_negates_reqs(true)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use leader_demo::{FileStore, LockName, clock};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::watch;
+use tokio::sync;
 
 use crate::cli::{Election, Place};
 
@@ -14,6 +14,7 @@ pub(crate) mod demo;
 mod events;
 pub(crate) mod hand_over;
 pub(crate) mod run;
+pub(crate) mod watch;
 
 /// How long a stop waits for the store, and then for the terminal.
 const PATIENCE: Duration = Duration::from_millis(700);
@@ -43,7 +44,7 @@ fn open_store(election: &Election) -> Result<FileStore> {
     open.context("--lock-dir")
 }
 
-/// To look at a lease that may be there.
+/// To look at a lease that may be there: nothing is created.
 fn existing_store(place: &Place, lock_name: &LockName) -> Result<FileStore> {
     let existing = if place.shared {
         FileStore::existing_shared(&place.dir, lock_name)
@@ -54,8 +55,8 @@ fn existing_store(place: &Place, lock_name: &LockName) -> Result<FileStore> {
 }
 
 /// Turns true at the first SIGINT, SIGTERM or SIGHUP; the second ends the process.
-fn shutdown_signal() -> Result<watch::Receiver<bool>> {
-    let (shutdown, asked) = watch::channel(false);
+fn shutdown_signal() -> Result<sync::watch::Receiver<bool>> {
+    let (shutdown, asked) = sync::watch::channel(false);
     let mut first = None;
     ctrlc::set_handler(move || {
         let now = clock::now();
