@@ -12,6 +12,7 @@ mod demo;
 mod election;
 mod hand_over;
 mod run;
+mod status;
 mod values;
 mod watch;
 
@@ -20,6 +21,7 @@ pub(crate) use demo::Demo;
 pub(crate) use election::{Election, Place};
 pub(crate) use hand_over::HandOver;
 pub(crate) use run::{EventsTo, Patience, Run};
+pub(crate) use status::Status;
 pub(crate) use watch::Watch;
 
 /// What there is to do.
@@ -29,6 +31,7 @@ pub(crate) enum Command {
     Run(Run),
     Check(Check),
     HandOver(HandOver),
+    Status(Status),
     Watch(Watch),
 }
 
@@ -99,6 +102,7 @@ fn try_parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::
         Some((run::NAME, matches)) => Command::Run(Run::resolve(matches)?),
         Some(("hand-over", matches)) => Command::HandOver(HandOver::to_another(matches)?),
         Some(("resign", matches)) => Command::HandOver(HandOver::to_anyone(matches)?),
+        Some(("status", matches)) => Command::Status(Status::resolve(matches)?),
         Some(("watch", matches)) => Command::Watch(Watch::resolve(matches)?),
         Some((_, matches)) => Command::Check(Check::resolve(matches)?),
         None => Command::Demo(Demo::resolve(&matches)?),
@@ -113,6 +117,7 @@ fn tree() -> clap::Command {
             check::Flags::command(),
             hand_over::HandOverFlags::command(),
             hand_over::ResignFlags::command(),
+            status::Flags::command(),
             watch::Flags::command(),
         ])
         .args_conflicts_with_subcommands(true)
@@ -212,7 +217,7 @@ mod tests {
         fn any_flag_values_are_parsed_without_a_panic(
             flag in "--(node-id|lock-name|lease-duration|retry-period|store|log-level|stop-grace|events|term)", value in ".*",
         ) {
-            for command in [None, Some("run"), Some("check")] {
+            for command in [None, Some("run"), Some("check"), Some("status"), Some("watch")] {
                 let args = ["leader-demo"].into_iter().chain(command).map(OsString::from);
                 let _ = try_parse(args.chain([flag.clone().into(), OsString::from(&value)]));
             }

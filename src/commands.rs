@@ -14,6 +14,7 @@ pub(crate) mod demo;
 mod events;
 pub(crate) mod hand_over;
 pub(crate) mod run;
+pub(crate) mod status;
 pub(crate) mod watch;
 
 /// How long a stop waits for the store, and then for the terminal.
@@ -67,4 +68,12 @@ fn shutdown_signal() -> Result<sync::watch::Receiver<bool>> {
     })
     .context("cannot listen for signals")?;
     Ok(asked)
+}
+
+/// A duration for people.
+fn brief(duration: Duration) -> String {
+    match duration.as_secs_f64() {
+        short @ ..1.0 => format!("{:.1} ms", short * 1e3),
+        long => format!("{long:.1} s"),
+    }
 }

@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Command::Demo(demo) => (commands::demo::run(demo).map(|()| 0), 1),
         Command::Check(check) => (commands::check::run(&check), 1),
         Command::HandOver(asked) => (commands::hand_over::run(asked), 1),
+        Command::Status(status) => (commands::status::run(&status), 1),
         Command::Watch(watch) => (commands::watch::run(&watch), 1),
         // What the command may say itself stays its own.
         Command::Run(run) => (commands::run::run(run), 125),

@@ -177,7 +177,7 @@ impl Glance {
             return Led::Unclear;
         };
         match (record.holder(), self.life, self.age) {
-            (None, _, _) | (Some(_), Life::Dead, _) => Led::No,
+            (None, _, _) | (Some(_), Life::Dead | Life::Silent, _) => Led::No,
             (Some(_), Life::Alive, _) => Led::Yes,
             (Some(_), Life::Unknown, Some(age)) if age < record.lease_duration => Led::Yes,
             (Some(_), Life::Unknown, Some(_)) => Led::No,

@@ -1,7 +1,5 @@
 //! `watch`: follows an election, for people at a terminal or line by line.
 
-use std::time::Duration;
-
 use anyhow::Result;
 
 use crate::cli::Watch;
@@ -25,12 +23,4 @@ fn can_be_drawn_on() -> bool {
     use std::io::IsTerminal;
     let able = std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb");
     able && std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
-}
-
-/// A duration for people.
-fn brief(duration: Duration) -> String {
-    match duration.as_secs_f64() {
-        short @ ..1.0 => format!("{:.1} ms", short * 1e3),
-        long => format!("{long:.1} s"),
-    }
 }

@@ -9,8 +9,8 @@ use leader_demo::{FileStore, Observer, Seen};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::super::{runtime, shutdown_signal};
 use crate::cli::Watch;
+use crate::commands::{runtime, shutdown_signal};
 
 mod outbox;
 mod tale;

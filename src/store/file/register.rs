@@ -308,7 +308,7 @@ impl Register {
             // One that is frozen is no leader that one look could vouch for.
             match silent_for(&file).map_err(failed)? < record.lease_duration {
                 true => Life::Alive,
-                false => Life::Unknown,
+                false => Life::Silent,
             }
         } else if number_of(directory, inode)?.is_some() {
             Life::Dead

@@ -12,8 +12,8 @@ use leader_demo::Seen;
 use leader_demo::clock::BootTime;
 use tokio::sync::oneshot;
 
-use super::super::super::PATIENCE;
 use super::tale::Teller;
+use crate::commands::PATIENCE;
 
 /// Lines that wait, at most.
 const ROOM: usize = 1000;

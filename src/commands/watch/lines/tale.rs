@@ -7,9 +7,9 @@ use leader_demo::clock::{self, BootTime};
 use leader_demo::{Acquired, Holder, LockName, Seen, SessionId, Term};
 use serde::Serialize;
 
-use super::super::super::events::nanos;
-use super::super::brief;
 use crate::cli::Watch;
+use crate::commands::brief;
+use crate::commands::events::nanos;
 
 /// Tells the story of one election.
 pub(super) struct Teller {
