@@ -15,7 +15,7 @@ use crate::node::Shared;
 use crate::store::{Answer, LeaseStore, Observed, StoreError, Swap, Wake, Witness};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// What users of the library ask of the driver.
 #[derive(Debug)]

@@ -76,8 +76,8 @@ pub enum Seen {
         /// How it came by the lease, where that could be seen.
         acquired: Option<Acquired>,
         /// Since the last leader was seen to end, or, if it fell silent, to
-        /// renew. None: it was not seen. What happens between two looks, well
-        /// below a millisecond on a quiet machine, is taken for one moment.
+        /// renew. None: it was not seen. What one look finds, well below a
+        /// millisecond on a quiet machine, is taken for one moment.
         gap: Option<Duration>,
     },
     /// The leader renewed its lease.
@@ -120,12 +120,6 @@ pub enum Seen {
     StoreFailed(String),
     /// The store answers again.
     StoreRecovered,
-}
-
-impl Seen {
-    fn handed_over(term: Term, to: SessionId) -> Self {
-        Self::HandedOver { term, to }
-    }
 }
 
 /// What one look at an election shows.
@@ -327,3 +321,6 @@ struct Look {
     between: Option<Vec<Observed>>,
     believable: bool,
 }
+
+#[cfg(test)]
+mod tests;

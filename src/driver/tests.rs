@@ -14,7 +14,7 @@ use crate::node::{Node, Stopped};
 use world::*;
 
 mod faults;
-mod world;
+pub(crate) mod world;
 
 fn term(number: u64) -> Term {
     Term::new(number).unwrap()
