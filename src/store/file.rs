@@ -17,7 +17,7 @@
 //! | `file/reading.rs` | which record is the current one, and what an unreadable one may hide |
 //! | `file/lock.rs` | when a lock says something about its writer |
 //! | `file/waiter.rs` | when "the lock is free" may be taken to mean "the holder died" |
-//! | `file/news.rs` | when a number is added: for who watches |
+//! | `file/news.rs` | when a number comes or goes: for who watches |
 //! | `file/work.rs` | what earlier leaders started may still run on this machine |
 //! | `file/collector.rs` | removes what ended sessions left behind |
 

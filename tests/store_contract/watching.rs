@@ -137,6 +137,23 @@ async fn a_directory_made_again_continues_nothing() {
 }
 
 #[tokio::test]
+async fn a_directory_that_was_removed_is_noticed() {
+    let (dir, name) = files();
+    let store = FileStore::open(dir.path(), &name).unwrap();
+    let one = swapped(&store, None, &held(1)).await;
+    let mut moved_on = store.moved_on(Some(one));
+    assert!(
+        timeout(Duration::from_millis(50), &mut moved_on)
+            .await
+            .is_err()
+    );
+    std::fs::remove_dir_all(store.path()).unwrap();
+    ends(moved_on).await;
+    assert_eq!(store.read().await.unwrap(), None);
+    ends(store.moved_on(Some(one))).await;
+}
+
+#[tokio::test]
 async fn a_directory_that_was_moved_away_is_noticed() {
     let (dir, name) = files();
     let path = dir.path().join("contract.lock");
