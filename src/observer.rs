@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::change::Acquired;
 use crate::clock::{BootTime, Clock, SystemClock, Timer};
-use crate::lease::{Holder, SessionId, Term};
+use crate::lease::{Holder, SessionId, State, Term};
 use crate::store::{Content, LeaseStore, Life, Observed, Revision, StoreError, Wake};
 
 mod view;
@@ -170,12 +170,14 @@ impl Glance {
         let Content::Record(record) = &seen.content else {
             return Led::Unclear;
         };
-        match (record.holder(), self.life, self.age) {
-            (None, _, _) | (Some(_), Life::Dead | Life::Silent, _) => Led::No,
-            (Some(_), Life::Alive, _) => Led::Yes,
-            (Some(_), Life::Unknown, Some(age)) if age < record.lease_duration => Led::Yes,
-            (Some(_), Life::Unknown, Some(_)) => Led::No,
-            (Some(_), Life::Unknown, None) => Led::Unclear,
+        match (&record.state, self.life, self.age) {
+            (State::Vacant { .. }, _, _) | (State::Held(_), Life::Dead | Life::Silent, _) => {
+                Led::No
+            }
+            (State::Held(_), Life::Alive, _) => Led::Yes,
+            (State::Held(_), Life::Unknown, Some(age)) if age < record.lease_duration => Led::Yes,
+            (State::Held(_), Life::Unknown, Some(_)) => Led::No,
+            (State::Held(_), Life::Unknown, None) | (State::Asked(_), _, _) => Led::Unclear,
         }
     }
 }
