@@ -131,6 +131,25 @@ fn a_leader_that_is_stopped_gives_the_lease_back() {
 }
 
 #[test]
+fn a_hand_over_names_the_session_it_was_left_to() {
+    let cluster = Cluster::new(LONG);
+    let _first = cluster.leader("node-1");
+    let mut second = cluster.follower("node-2");
+    let mut watch = watch(cluster.dir(), &[]);
+    let mut asked = binary();
+    asked.args(["hand-over", "--to=node-2", "--lock-dir"]);
+    let output = asked.arg(cluster.dir()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let handed_over = watch.until("handed_over");
+    assert_eq!(handed_over["leader"], "node-1");
+    assert_eq!(handed_over["successor"], second.until("elected")["session"]);
+    let elected = watch.until("elected");
+    assert_eq!(elected["leader"], "node-2");
+    assert_eq!(elected["acquired"], "handed_over");
+    assert_eq!(story(&watch), ["elected", "handed_over", "elected"]);
+}
+
+#[test]
 fn a_frozen_leader_expires_and_the_gap_counts_from_its_last_renewal() {
     let cluster = Cluster::new(SHORT);
     let mut first = cluster.leader("node-1");

@@ -22,7 +22,7 @@ async fn lasts(store: &impl LeaseStore, seen: Option<Revision>) {
     let _: Result<(), _> = timeout(Duration::from_millis(50), all).await;
 }
 
-pub async fn who_watches_is_told_of_every_swap<H: Home>() {
+pub(crate) async fn who_watches_is_told_of_every_swap<H: Home>() {
     let home = H::new();
     let (a, b) = (home.open(), home.open());
     lasts(&b, None).await;
@@ -50,7 +50,7 @@ pub async fn who_watches_is_told_of_every_swap<H: Home>() {
     tokio::join!(swapped(&a, Some(revision), &vacant), ends(released));
 }
 
-pub async fn what_was_between_is_all_there_or_not_said<H: Home>() {
+pub(crate) async fn what_was_between_is_all_there_or_not_said<H: Home>() {
     let home = H::new();
     let (a, b) = (home.open(), home.open());
     let record = held(1);
@@ -79,7 +79,7 @@ pub async fn what_was_between_is_all_there_or_not_said<H: Home>() {
     assert_eq!(b.between(never, at).await.unwrap(), None);
 }
 
-pub async fn requests_are_a_register_of_their_own<H: Home>() {
+pub(crate) async fn requests_are_a_register_of_their_own<H: Home>() {
     let home = H::new();
     let (a, b) = (home.open(), home.open());
     let record = held(1);
