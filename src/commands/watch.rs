@@ -9,11 +9,11 @@ mod lines;
 mod view;
 
 pub(crate) fn run(watch: &Watch) -> Result<u8> {
-    let store = super::existing_store(&watch.place, &watch.lock_name)?;
     #[cfg(feature = "view")]
     if !watch.json && can_be_drawn_on() {
-        return view::run(watch, store);
+        return view::run(watch);
     }
+    let store = super::existing_store(&watch.place, &watch.lock_name)?;
     lines::run(watch, store)
 }
 

@@ -19,7 +19,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
 use crate::cli::Watch;
-use crate::commands::runtime;
+use crate::commands::{existing_store, runtime};
 
 mod draw;
 mod keys;
@@ -35,10 +35,12 @@ use screen::{Keys, Screen};
 use signals::{Asked, Signals};
 use timeline::{Moment, Timeline};
 
-pub(super) fn run(watch: &Watch, store: FileStore) -> Result<u8> {
+pub(super) fn run(watch: &Watch) -> Result<u8> {
     let store_name = format!("file:{}", watch.place.dir.display());
     runtime()?.block_on(async {
+        // Before there is a store, which has threads: none of them may be sent one.
         let signals = Signals::listen()?;
+        let store = existing_store(&watch.place, &watch.lock_name)?;
         let (screen, keys) = screen::take().context("cannot draw on this terminal")?;
         let mut live = Live {
             frame: Frame {

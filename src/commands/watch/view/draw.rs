@@ -268,15 +268,17 @@ impl Said {
 
     /// The name above the first fact; side by side if there is one row only.
     fn stacked(self, rest: &mut Rest, buf: &mut Buffer) {
-        let short = rest.0.height == 1;
+        let beside = rest.0.height == 1;
         let area = rest.top(1);
+        let name = self.name.len();
         Span::styled(self.name, self.style).render(area, buf);
-        if let Some(fact) = self.facts.into_iter().next() {
-            if short {
-                fact.right_aligned().render(area, buf);
-            } else {
-                fact.render(rest.top(1), buf);
-            }
+        let Some(fact) = self.facts.into_iter().next() else {
+            return;
+        };
+        if !beside {
+            fact.render(rest.top(1), buf);
+        } else if name + fact.width() < usize::from(area.width) {
+            fact.right_aligned().render(area, buf);
         }
     }
 }
