@@ -78,6 +78,13 @@ impl Watched {
         })
     }
 
+    fn end(&self, how: End) {
+        match how {
+            End::Key(key) => self.screen.press(key),
+            End::Signal(signal) => kill_process(self.watcher(), signal).unwrap(),
+        }
+    }
+
     fn resize(&self, columns: u16, rows: u16) {
         self.screen
             .tmux(&format!("resize-window -t screen -x {columns} -y {rows}"));
@@ -104,6 +111,12 @@ impl Watched {
         self.prompts();
         assert_eq!(self.screen.shows().lines().next(), Some(&*modes));
     }
+}
+
+#[derive(Clone, Copy)]
+enum End {
+    Key(&'static str),
+    Signal(Signal),
 }
 
 fn program() -> &'static Path {
@@ -190,33 +203,30 @@ fn however_it_ends_the_terminal_is_as_it_was_and_the_state_is_said() {
         return;
     };
     let _leader = watched.nodes.leader("node-1");
-    let signal = |signal| move |watched: &Watched| kill_process(watched.watcher(), signal).unwrap();
-    let press = |key: &'static str| move |watched: &Watched| watched.screen.press(key);
-    let ways: [(&str, Box<dyn Fn(&Watched)>); 6] = [
-        ("q", Box::new(press("q"))),
-        ("Ctrl+C", Box::new(press("C-c"))),
-        ("SIGTERM", Box::new(signal(Signal::TERM))),
-        ("SIGHUP", Box::new(signal(Signal::HUP))),
-        ("SIGINT", Box::new(signal(Signal::INT))),
-        ("SIGQUIT", Box::new(signal(Signal::QUIT))),
+    let ends = [
+        End::Key("q"),
+        End::Key("C-c"),
+        End::Signal(Signal::TERM),
+        End::Signal(Signal::HUP),
+        End::Signal(Signal::INT),
+        End::Signal(Signal::QUIT),
     ];
-    for (name, end) in ways {
+    for end in ends {
         watched.follow();
         watched.shows(&["led already"]);
-        end(&watched);
+        watched.end(end);
         watched.shows(&["before", "node-1 leads in term 1, for at least"]);
         watched.is_given_back();
         watched
             .screen
-            .type_line("clear; false; leader-demo watch; echo code=$?");
+            .type_line("clear; leader-demo watch; echo code=$?");
         watched.shows(&["led already"]);
-        end(&watched);
+        watched.end(end);
         watched.shows(&["code=0"]);
         watched.screen.type_line("clear; stty -g; echo before");
         watched
             .screen
             .until("the modes", |shown| shown.contains("\nbefore\n"));
-        println!("{name}");
     }
 }
 

@@ -150,8 +150,8 @@ impl Live<'_> {
                 Key::Redraw => self.screen.enter()?,
                 Key::Lines(lines) => self.scroll.by_lines(*lines),
                 Key::Pages(pages) => self.scroll.by_pages(*pages),
-                Key::Newest => self.scroll.to_newest(),
-                Key::Oldest => self.scroll.to_oldest(),
+                Key::Newest => self.scroll.newest(),
+                Key::Oldest => self.scroll.oldest(),
             }
         }
         Ok(Goes::On)

@@ -17,6 +17,8 @@ use super::timeline::{Reign, Situation, Timeline};
 use super::words;
 
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub(super) use table::Scroll;
 

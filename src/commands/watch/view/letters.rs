@@ -113,9 +113,9 @@ mod tests {
     fn a_name_in_three_rows_and_in_six() {
         let drawn = rows("node-1", Size::Three).join("\n");
         let expected = "
-▄▄  ▄▄   ▄█  ▄      ▄█
+▄▄   ▄   ▄█  ▄      ▄█
 █ █ █ █ █ █ █▀▀ ▀▀▀  █
-▀ ▀ ▀▀▀  ▀▀  ▀▀     ▀▀▀";
+▀ ▀  ▀   ▀▀  ▀▀     ▀▀▀";
         assert_eq!(format!("\n{drawn}"), expected, "\n{drawn}");
         let large = rows("I", Size::Six).join("\n");
         assert_eq!(large, "██████\n  ██\n  ██\n  ██\n██████\n");

@@ -178,3 +178,55 @@ impl Tty {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// A terminal that is taken over, drawn on, and left to the panic's hook alone.
+    #[test]
+    #[ignore = "the test below runs it, in a terminal"]
+    fn panics() {
+        let taken_over = async {
+            let (mut screen, keys) = take().unwrap();
+            screen.draw(|buf| {
+                buf.set_string(0, 0, "drawn", ratatui_core::style::Style::new());
+            });
+            screen.write().await.unwrap();
+            std::mem::forget((screen, keys));
+            panic!("at the worst moment");
+        };
+        crate::commands::runtime().unwrap().block_on(taken_over);
+    }
+
+    #[test]
+    fn a_panic_gives_the_terminal_back_before_it_is_told() {
+        let (_, here) = module_path!().split_once("::").unwrap();
+        let program = std::env::current_exe().unwrap();
+        let panics = format!(
+            "{} --ignored --exact --nocapture {here}::panics",
+            program.display()
+        );
+        let output = Command::new("script")
+            .args(["-qec", &format!("stty -g; {panics}; stty -g"), "/dev/null"])
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        let place = |what: &str| {
+            said.find(what)
+                .unwrap_or_else(|| panic!("{what:?} in {said:?}"))
+        };
+        let order = [ENTER, "drawn", LEAVE, "at the worst moment"].map(place);
+        assert!(order.is_sorted(), "{said:?}");
+        let modes = |line: &&str| {
+            let digits = |part: &str| u64::from_str_radix(part, 16).is_ok();
+            line.contains(':') && line.split(':').all(digits)
+        };
+        let modes: Vec<_> = said.lines().map(str::trim).filter(modes).collect();
+        assert_eq!(modes.len(), 2, "{said:?}");
+        assert_eq!(modes[0], modes[1]);
+    }
+}

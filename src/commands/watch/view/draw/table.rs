@@ -32,11 +32,11 @@ impl Scroll {
         self.by_lines(pages * self.page.saturating_sub(1).max(1) as isize);
     }
 
-    pub(in crate::commands::watch::view) fn to_newest(&mut self) {
+    pub(in crate::commands::watch::view) fn newest(&mut self) {
         self.above = 0;
     }
 
-    pub(in crate::commands::watch::view) fn to_oldest(&mut self) {
+    pub(in crate::commands::watch::view) fn oldest(&mut self) {
         self.above = self.all;
         self.clamp();
     }
