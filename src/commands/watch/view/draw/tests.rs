@@ -155,7 +155,7 @@ fn a_pane_of_six_lines() {
     );
     assert_eq!(screen.lines().count(), 6, "\n{screen}");
     assert!(
-        screen.ends_with("lease expired   44.9 s  released"),
+        screen.ends_with("leader died     10.0 s  expired"),
         "\n{screen}"
     );
 }
