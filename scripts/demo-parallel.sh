@@ -17,26 +17,42 @@ build() {
 
 # --- in tmux ---
 
+# What the keys do, for the line at the bottom: all of it, or what fits 80 columns.
+long='k kill -9 the leader   s SIGSTOP it   c SIGCONT   i Ctrl+C it   h hand over   r resign   a start again   d leave   q end all'
+short='k kill -9  s stop  c cont  h hand over  r resign  a again  d leave  q end'
+
+# A fifth to each node, the rest to the view.
+share=(
+    select-layout -t demo even-vertical \;
+    resize-pane -t demo:0.0 -y 20% \; resize-pane -t demo:0.1 -y 20% \; resize-pane -t demo:0.2 -y 20%
+)
+
 # In a server of its own, without the user's settings: his sessions stay as
 # they are, and no key of ours needs a prefix, so it works inside them too.
 open_session() {
-    local rows columns name
+    local rows columns name key keys=$long
     read -r rows columns < <(stty size)
+    ((columns > ${#long})) || keys=$short
     demo_tmux start-server \; \
-        set -g status off \; set -g mouse on \; set -g history-limit 10000 \; \
-        set -g default-terminal screen \; \
+        set -g mouse on \; set -g history-limit 10000 \; set -g display-time 3000 \; \
+        set -g default-terminal screen \; set -g escape-time 20 \; \
         set -g pane-border-status top \; set -g pane-border-format ' #{pane_title} ' \; \
-        bind -n Tab select-pane -t :.+ \; \
+        set -g status-style default \; set -g status-left "$keys" \; set -g status-left-length 200 \; \
+        set -g status-right '' \; set -g window-status-format '' \; set -g window-status-current-format '' \; \
+        bind -n Tab select-pane -t :.+ \; bind -n d detach-client \; \
         new-session -d -s demo -x "$columns" -y "$rows" -- "$here/demo-node.sh" node-1 \; \
         select-pane -T node-1
+    for key in k s c i h r a q; do
+        demo_tmux bind -n "$key" run-shell -b "$(printf %q "$here/demo-key.sh") $key"
+    done
     for name in node-2 node-3; do
         demo_tmux split-window -t demo -- "$here/demo-node.sh" "$name" \; \
             select-pane -T "$name" \; select-layout even-vertical
     done
-    demo_tmux split-window -t demo -- "$here/demo-panel.sh" \; \
-        select-pane -T 'what to try' \; select-layout even-vertical
-    # Since tmux 3.3.
-    demo_tmux set-hook -g window-resized 'select-layout even-vertical' 2>/dev/null || true
+    demo_tmux split-window -t demo -- "$here/demo-view.sh" \; select-pane -T 'who leads'
+    # Before tmux 3.1 there are no shares, before 3.3 no such hook.
+    demo_tmux "${share[@]}" 2>/dev/null || true
+    demo_tmux set-hook -g window-resized "${share[*]}" 2>/dev/null || true
 }
 
 run_in_tmux() {

@@ -18,7 +18,9 @@ mod hand_over;
 mod man_pages;
 mod operate;
 mod run;
+mod status;
 mod values;
+mod watch;
 
 pub(crate) use check::Check;
 #[cfg(feature = "completions")]
@@ -31,6 +33,8 @@ pub(crate) use hand_over::HandOver;
 pub(crate) use man_pages::ManPages;
 pub(crate) use operate::Operate;
 pub(crate) use run::{EventsTo, Patience, Run};
+pub(crate) use status::Status;
+pub(crate) use watch::Watch;
 
 /// What there is to do.
 #[derive(Debug)]
@@ -44,6 +48,8 @@ pub(crate) enum Command {
     Completions(Completions),
     #[cfg(feature = "completions")]
     ManPages(ManPages),
+    Status(Status),
+    Watch(Watch),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -118,6 +124,8 @@ fn try_parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::
         Some((completions::NAME, matches)) => Command::Completions(Completions::resolve(matches)?),
         #[cfg(feature = "completions")]
         Some((man_pages::NAME, matches)) => Command::ManPages(ManPages::resolve(matches)?),
+        Some(("status", matches)) => Command::Status(Status::resolve(matches)?),
+        Some(("watch", matches)) => Command::Watch(Watch::resolve(matches)?),
         Some((_, matches)) => Command::Check(Check::resolve(matches)?),
         None => Command::Demo(Demo::resolve(&matches)?),
     })
@@ -132,6 +140,8 @@ pub(crate) fn tree() -> clap::Command {
             hand_over::HandOverFlags::command(),
             hand_over::ResignFlags::command(),
             doctor::Flags::command(),
+            status::Flags::command(),
+            watch::Flags::command(),
         ])
         .args_conflicts_with_subcommands(true)
         .subcommand_negates_reqs(true);
@@ -233,7 +243,7 @@ mod tests {
         fn any_flag_values_are_parsed_without_a_panic(
             flag in "--(node-id|lock-name|lease-duration|retry-period|store|log-level|stop-grace|events|term|http|notify-systemd)", value in ".*",
         ) {
-            for command in [None, Some("run"), Some("check"), Some("doctor")] {
+            for command in [None, Some("run"), Some("check"), Some("doctor"), Some("status"), Some("watch")] {
                 let args = ["leader-demo"].into_iter().chain(command).map(OsString::from);
                 let _ = try_parse(args.chain([flag.clone().into(), OsString::from(&value)]));
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use leader_demo::{FileStore, LockName, clock};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::watch;
+use tokio::sync;
 
 use crate::cli::{Election, Place};
 
@@ -23,6 +23,8 @@ pub(crate) mod man_pages;
 mod notify;
 mod operate;
 pub(crate) mod run;
+pub(crate) mod status;
+pub(crate) mod watch;
 
 /// How long a stop waits for the store, and then for the terminal.
 const PATIENCE: Duration = Duration::from_millis(700);
@@ -52,7 +54,7 @@ fn open_store(election: &Election) -> Result<FileStore> {
     open.context("--lock-dir")
 }
 
-/// To look at a lease that may be there.
+/// To look at a lease that may be there: nothing is created.
 fn existing_store(place: &Place, lock_name: &LockName) -> Result<FileStore> {
     let existing = if place.shared {
         FileStore::existing_shared(&place.dir, lock_name)
@@ -63,8 +65,8 @@ fn existing_store(place: &Place, lock_name: &LockName) -> Result<FileStore> {
 }
 
 /// Turns true at the first SIGINT, SIGTERM or SIGHUP; the second ends the process.
-fn shutdown_signal() -> Result<watch::Receiver<bool>> {
-    let (shutdown, asked) = watch::channel(false);
+fn shutdown_signal() -> Result<sync::watch::Receiver<bool>> {
+    let (shutdown, asked) = sync::watch::channel(false);
     let mut first = None;
     ctrlc::set_handler(move || {
         let now = clock::now();
@@ -75,4 +77,12 @@ fn shutdown_signal() -> Result<watch::Receiver<bool>> {
     })
     .context("cannot listen for signals")?;
     Ok(asked)
+}
+
+/// A duration for people.
+fn brief(duration: Duration) -> String {
+    match duration.as_secs_f64() {
+        short @ ..1.0 => format!("{:.1} ms", short * 1e3),
+        long => format!("{long:.1} s"),
+    }
 }

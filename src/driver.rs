@@ -17,7 +17,7 @@ use crate::store::{Answer, LeaseStore, Observed, StoreError, Swap, Wake, Witness
 use crate::tally::Counter;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// What users of the library ask of the driver.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::change::Acquired;
 use crate::clock::{BootTime, Clock, SystemClock, Timer};
-use crate::lease::{Holder, SessionId, Term};
+use crate::lease::{Holder, SessionId, State, Term};
 use crate::store::{Content, LeaseStore, Life, Observed, Revision, StoreError, Wake};
 
 mod view;
@@ -76,8 +76,8 @@ pub enum Seen {
         /// How it came by the lease, where that could be seen.
         acquired: Option<Acquired>,
         /// Since the last leader was seen to end, or, if it fell silent, to
-        /// renew. None: it was not seen. What happens between two looks, well
-        /// below a millisecond on a quiet machine, is taken for one moment.
+        /// renew. None: it was not seen. What one look finds, well below a
+        /// millisecond on a quiet machine, is taken for one moment.
         gap: Option<Duration>,
     },
     /// The leader renewed its lease.
@@ -120,12 +120,6 @@ pub enum Seen {
     StoreFailed(String),
     /// The store answers again.
     StoreRecovered,
-}
-
-impl Seen {
-    fn handed_over(term: Term, to: SessionId) -> Self {
-        Self::HandedOver { term, to }
-    }
 }
 
 /// What one look at an election shows.
@@ -176,12 +170,14 @@ impl Glance {
         let Content::Record(record) = &seen.content else {
             return Led::Unclear;
         };
-        match (record.holder(), self.life, self.age) {
-            (None, _, _) | (Some(_), Life::Dead, _) => Led::No,
-            (Some(_), Life::Alive, _) => Led::Yes,
-            (Some(_), Life::Unknown, Some(age)) if age < record.lease_duration => Led::Yes,
-            (Some(_), Life::Unknown, Some(_)) => Led::No,
-            (Some(_), Life::Unknown, None) => Led::Unclear,
+        match (&record.state, self.life, self.age) {
+            (State::Vacant { .. }, _, _) | (State::Held(_), Life::Dead | Life::Silent, _) => {
+                Led::No
+            }
+            (State::Held(_), Life::Alive, _) => Led::Yes,
+            (State::Held(_), Life::Unknown, Some(age)) if age < record.lease_duration => Led::Yes,
+            (State::Held(_), Life::Unknown, Some(_)) => Led::No,
+            (State::Held(_), Life::Unknown, None) | (State::Asked(_), _, _) => Led::Unclear,
         }
     }
 }
@@ -327,3 +323,6 @@ struct Look {
     between: Option<Vec<Observed>>,
     believable: bool,
 }
+
+#[cfg(test)]
+mod tests;

@@ -277,7 +277,13 @@ fn a_missing_node_id_is_asked_for_with_an_example() {
 #[test]
 fn a_lock_name_that_leaves_the_lock_dir_is_refused_by_every_script() {
     let demo = Demo::new(LONG);
-    for script in ["demo-parallel", "kill-demo", "kill-leader", "demo-panel"] {
+    for script in [
+        "demo-parallel",
+        "kill-demo",
+        "kill-leader",
+        "demo-key",
+        "demo-view",
+    ] {
         for name in ["../x", "a/b", "..", ".x", "a b"] {
             let mut command = demo.command(&format!("scripts/{script}.sh"), &[]);
             let output = command.env("LOCK_NAME", name).output().unwrap();
@@ -364,10 +370,12 @@ fn in_tmux_a_killed_leader_is_replaced_and_started_again() {
         "node-1 ─",
         "node-2 ─",
         "node-3 ─",
-        "k  kill -9",
+        "who leads ─",
+        "k kill -9",
         "Status: LEADER",
+        "lease ━━",
     ]);
-    let panes = ["node-1", "node-2", "node-3", "what to try"];
+    let panes = ["node-1", "node-2", "node-3", "who leads"];
     assert_eq!(demo.panes(), panes);
 
     let first = eventually_some("a leader", || demo.leader());
@@ -377,9 +385,11 @@ fn in_tmux_a_killed_leader_is_replaced_and_started_again() {
         "killed by SIGKILL",
         "Enter starts it again",
         "(term 2)",
-        &format!("pid {}, term 2", second.as_raw_nonzero()),
+        // In the view, with the gap.
+        &format!("pid {} on", second.as_raw_nonzero()),
+        "ms  leader died",
     ]);
-    screen.press("r");
+    screen.press("a");
     eventually("three nodes again", || demo.nodes().len() == 3);
     assert_eq!(demo.leader(), Some(second));
 
@@ -389,7 +399,7 @@ fn in_tmux_a_killed_leader_is_replaced_and_started_again() {
     screen.press("d");
     screen.until_it_shows(&["The demo goes on"]);
     screen.type_line("clear; demo demo-parallel");
-    screen.until_it_shows(&["k  kill -9", "Status: LEADER"]);
+    screen.until_it_shows(&["k kill -9", "Status: LEADER", "term 2"]);
     assert_eq!(demo.panes(), panes);
     assert_eq!(demo.leader(), Some(second));
     assert_eq!(demo.nodes().len(), 3);
@@ -410,10 +420,10 @@ fn in_tmux_a_stopped_leader_is_replaced_and_steps_down_when_woken() {
     let demo = Demo::new(SHORT);
     let screen = demo.screen(80, 24);
     screen.type_line("demo demo-parallel");
-    screen.until_it_shows(&["q  stop all", "Status: LEADER"]);
+    screen.until_it_shows(&["q end", "Status: LEADER", "lease ━━"]);
     let first = eventually_some("a leader", || demo.leader());
     screen.press("s");
-    screen.until_it_shows(&["term 1) stopped"]);
+    screen.until_it_shows(&[&format!("kill -STOP {}", first.as_raw_nonzero())]);
     let second = demo.another_leader_than(first);
     screen.press("c");
     eventually("the old leader steps down", || {
@@ -421,10 +431,46 @@ fn in_tmux_a_stopped_leader_is_replaced_and_steps_down_when_woken() {
     });
     // The one that leads by now was not what was woken, or killed.
     assert_eq!(demo.leader(), Some(second));
+    screen.until_it_shows(&["term 2", "s  lease expired"]);
 
     screen.press("i");
     eventually("a node has ended as asked", || demo.nodes().len() == 2);
     screen.press("q");
+    screen.until_it_shows(&["The demo has ended"]);
+    demo.assert_nothing_is_left();
+}
+
+#[test]
+fn in_tmux_the_leader_is_asked_to_hand_over_and_to_resign() {
+    if !tmux_is_installed() {
+        return;
+    }
+    let demo = Demo::new(LONG);
+    let screen = demo.screen(80, 24);
+    screen.type_line("demo demo-parallel");
+    screen.until_it_shows(&["r resign", "Status: LEADER", "term 1  leads"]);
+    let mut leader = eventually_some("a leader", || demo.leader());
+    for (key, term) in [("h", 2), ("r", 3)] {
+        screen.press(key);
+        leader = demo.another_leader_than(leader);
+        screen.until_it_shows(&[&format!("term {term}  leads")]);
+        assert_eq!(demo.nodes().len(), 3);
+    }
+    screen.press("q");
+    screen.until_it_shows(&["The demo has ended"]);
+    demo.assert_nothing_is_left();
+}
+
+#[test]
+fn in_tmux_leaving_the_view_ends_the_demo() {
+    if !tmux_is_installed() {
+        return;
+    }
+    let demo = Demo::new(LONG);
+    let screen = demo.screen(120, 40);
+    screen.type_line("demo demo-parallel");
+    screen.until_it_shows(&["term 1", "Status: LEADER", "q end all"]);
+    screen.press("C-c");
     screen.until_it_shows(&["The demo has ended"]);
     demo.assert_nothing_is_left();
 }

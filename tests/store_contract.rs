@@ -12,6 +12,11 @@ use leader_demo::{
 };
 use tokio::time::timeout;
 
+#[path = "store_contract/watching.rs"]
+mod watching;
+
+use watching::*;
+
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Somewhere to open one register as often as there are participants, as
@@ -386,6 +391,9 @@ macro_rules! every_store {
                 an_abandoned_call_does_no_harm
                 work_is_found_by_later_terms_while_its_witness_is_kept
                 nobody_is_taken_for_what_it_is_not
+                who_watches_is_told_of_every_swap
+                what_was_between_is_all_there_or_not_said
+                requests_are_a_register_of_their_own
             );
         }
     )*};

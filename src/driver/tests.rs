@@ -15,7 +15,7 @@ use world::*;
 
 mod counts;
 mod faults;
-mod world;
+pub(crate) mod world;
 
 fn term(number: u64) -> Term {
     Term::new(number).unwrap()

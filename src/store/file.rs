@@ -18,7 +18,7 @@
 //! | `file/lock.rs` | when a lock says something about its writer |
 //! | `file/filesystem.rs` | which filesystem it is, and whether its locks can be believed |
 //! | `file/waiter.rs` | when "the lock is free" may be taken to mean "the holder died" |
-//! | `file/news.rs` | when a number is added: for who watches |
+//! | `file/news.rs` | when a number comes or goes: for who watches |
 //! | `file/work.rs` | what earlier leaders started may still run on this machine |
 //! | `file/collector.rs` | removes what ended sessions left behind |
 

@@ -58,6 +58,8 @@ pub enum Life {
     /// within its lease duration, by the file system's time stamps. Enough not
     /// to wait for it; nothing that must be safe rests on this.
     Alive,
+    /// It is, but has not renewed within its lease duration: it may be frozen.
+    Silent,
     /// It can no longer act. To be said only by a store that *knows*.
     Dead,
     /// There is no telling from here.

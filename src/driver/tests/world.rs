@@ -19,18 +19,18 @@ use crate::store::{
     Answer, Content, LeaseStore, Observed, Revision, StoreError, Swap, Wake, Witness,
 };
 
-pub(super) const fn secs(secs: u64) -> Duration {
+pub(crate) const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
 /// One register, and nodes that keep L = 10 s, R = 6 s and P = 2 s.
-pub(super) struct World {
+pub(crate) struct World {
     clock: Arc<Watched>,
-    pub(super) register: MemoryRegister,
+    pub(crate) register: MemoryRegister,
 }
 
 impl World {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let clock = Watched {
             clock: VirtualClock::start(),
             reads: Mutex::default(),
@@ -42,37 +42,37 @@ impl World {
         }
     }
 
-    pub(super) fn node(&self, name: &str) -> Node {
+    pub(crate) fn node(&self, name: &str) -> Node {
         self.node_on(name, self.register.clone())
     }
 
-    pub(super) fn node_on(&self, name: &str, store: impl LeaseStore) -> Node {
+    pub(crate) fn node_on(&self, name: &str, store: impl LeaseStore) -> Node {
         Node::builder(name)
             .start_with(store, self.clock.clone())
             .unwrap()
     }
 
     /// A node whose store can be made to misbehave.
-    pub(super) fn node_with_faults(&self, name: &str) -> (Node, Faulty) {
+    pub(crate) fn node_with_faults(&self, name: &str) -> (Node, Faulty) {
         let store = Faulty::new(self.register.clone());
         (self.node_on(name, store.clone()), store)
     }
 
-    pub(super) fn clock(&self) -> Arc<dyn Clock> {
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
         self.clock.clone()
     }
 
-    pub(super) fn now(&self) -> BootTime {
+    pub(crate) fn now(&self) -> BootTime {
         self.clock.now()
     }
 
     /// What the register says now.
-    pub(super) fn record(&self) -> Option<Record> {
+    pub(crate) fn record(&self) -> Option<Record> {
         record_in(&self.register)
     }
 
     /// As "a holds 1" or "vacant 1".
-    pub(super) fn state(&self) -> String {
+    pub(crate) fn state(&self) -> String {
         match self.record() {
             None => "absent".into(),
             Some(record) => match record.holder() {
@@ -83,7 +83,7 @@ impl World {
     }
 
     /// Somebody else, who plays by no rules, writes `record`.
-    pub(super) async fn overwrite(&self, record: Record) {
+    pub(crate) async fn overwrite(&self, record: Record) {
         let current = self.register.read().await.unwrap();
         let swap = self.register.swap(current.map(|o| o.revision), record);
         assert!(matches!(swap.await.unwrap(), Swap::Swapped { .. }));
@@ -97,7 +97,7 @@ impl Drop for World {
     }
 }
 
-pub(super) fn record_in(register: &MemoryRegister) -> Option<Record> {
+pub(crate) fn record_in(register: &MemoryRegister) -> Option<Record> {
     let answer = register
         .read()
         .as_mut()
@@ -143,7 +143,7 @@ impl Clock for Watched {
 
 /// What is wrong with a store.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     Nothing,
     /// Calls fail, and have no effect.
     Fails,
@@ -159,7 +159,7 @@ pub(super) enum Fault {
 
 /// The register as seen through a fault.
 #[derive(Clone)]
-pub(super) struct Faulty {
+pub(crate) struct Faulty {
     register: MemoryRegister,
     fault: Arc<Mutex<Fault>>,
     /// Given away at the next swap that is answered.
@@ -167,7 +167,7 @@ pub(super) struct Faulty {
 }
 
 impl Faulty {
-    fn new(register: MemoryRegister) -> Self {
+    pub(crate) fn new(register: MemoryRegister) -> Self {
         Self {
             register,
             fault: Arc::new(Mutex::new(Fault::Nothing)),
@@ -175,12 +175,12 @@ impl Faulty {
         }
     }
 
-    pub(super) fn has(&self, fault: Fault) {
+    pub(crate) fn has(&self, fault: Fault) {
         *self.fault.lock().unwrap() = fault;
     }
 
     /// Gives a witness to the next who swaps; what is returned tells if it is kept.
-    pub(super) fn will_give_a_witness(&self) -> Weak<File> {
+    pub(crate) fn will_give_a_witness(&self) -> Weak<File> {
         let file = Arc::new(tempfile::tempfile().unwrap());
         let kept = Arc::downgrade(&file);
         *self.witness.lock().unwrap() = Some(Witness::new(file));
@@ -241,7 +241,7 @@ impl LeaseStore for Faulty {
 }
 
 /// All that has been told so far and not been looked at.
-pub(super) async fn told(changes: &mut Changes) -> Vec<String> {
+pub(crate) async fn told(changes: &mut Changes) -> Vec<String> {
     // The driver's turn.
     tokio::time::sleep(Duration::from_millis(1)).await;
     let mut told = Vec::new();
@@ -260,6 +260,6 @@ pub(super) async fn told(changes: &mut Changes) -> Vec<String> {
 }
 
 /// Whether this takes longer than anything an election ever waits for.
-pub(super) async fn takes_forever(what: impl Future) -> bool {
+pub(crate) async fn takes_forever(what: impl Future) -> bool {
     tokio::time::timeout(secs(3600), what).await.is_err()
 }

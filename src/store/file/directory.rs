@@ -123,6 +123,13 @@ impl Place {
                      lease's directory should be; remove it or choose another lock name",
                 ));
             }
+            Err(Errno::ACCESS) => {
+                return Err(refuse(
+                    &self.path,
+                    "you may not read it: ask as the user whose it is, or have it shared with a \
+                     group of yours with --shared-dir",
+                ));
+            }
             Err(e) => return Err(error(&self.path, e)),
         };
         let stat = rustix::fs::fstat(&fd).map_err(|e| error(&self.path, e))?;

@@ -1,4 +1,4 @@
-//! When a number is added to the directory: inotify(7), for who watches.
+//! When a number comes or goes in the directory: inotify(7), for who watches.
 //!
 //! Nodes must not use it. The kernel takes its time to close such a descriptor,
 //! 18 ms were seen, and may drop a dead leader's lock only after that.
@@ -39,9 +39,10 @@ impl News {
 impl Source {
     /// From now on, what happens in the directory that is at `path` counts too.
     pub(super) fn follow(&self, path: &Path) {
+        // Not DELETE_SELF: it comes when nobody has it open any more, and we have.
         let what = WatchFlags::CREATE
             | WatchFlags::MOVED_TO
-            | WatchFlags::DELETE_SELF
+            | WatchFlags::DELETE
             | WatchFlags::MOVE_SELF
             | WatchFlags::ONLYDIR;
         // Where it fails, one has to look now and then.

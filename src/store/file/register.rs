@@ -30,6 +30,9 @@ pub(super) struct Register {
     place: Arc<Place>,
     /// Kept open, so that a leader renews even with no descriptor left.
     directory: Option<Directory>,
+    /// The last one, where there is none now. Kept open until there is: so its
+    /// inode is not used again, and no new revision equals an old one.
+    gone: Option<Directory>,
     /// Written and locked, but no number names it yet.
     staged: Option<Claim>,
     /// The claim that this session leads by. Whoever believes in the leadership
@@ -78,6 +81,7 @@ impl Register {
         Self {
             place,
             directory: None,
+            gone: None,
             staged: None,
             leading: None,
             chores: Chores::default(),
@@ -94,8 +98,11 @@ impl Register {
             None => false,
         };
         if !there {
-            // Opened before the old one is closed: its inode is not used again.
-            self.directory = self.place.open()?;
+            let before = std::mem::replace(&mut self.directory, self.place.open()?);
+            self.gone = match self.directory {
+                Some(_) => None,
+                None => before.or(self.gone.take()),
+            };
             // What was made in the old one is of no use in another.
             self.staged = None;
             self.made.clear();
@@ -308,7 +315,7 @@ impl Register {
             // One that is frozen is no leader that one look could vouch for.
             match silent_for(&file).map_err(failed)? < record.lease_duration {
                 true => Life::Alive,
-                false => Life::Unknown,
+                false => Life::Silent,
             }
         } else if number_of(directory, inode)?.is_some() {
             Life::Dead

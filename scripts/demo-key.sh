@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# What a key of the demo does: demo-key.sh KEY. What there is to say about it is
+# shown where the keys are explained.
+set -euo pipefail
+# shellcheck source=scripts/common.sh
+. "$(dirname -- "$0")/common.sh"
+
+ask_leader() { "$LEADER_DEMO_BIN" "$1" --lock-dir "$LOCK_DIR" --lock-name "$LOCK_NAME"; }
+
+# Nodes that run take no notice of Enter; the view neither.
+start_again() { for pane in 0 1 2; do demo_tmux send-keys -t "demo:0.$pane" Enter; done; }
+
+act() {
+    case $1 in
+    k) "$here/kill-leader.sh" -KILL ;;
+    s) "$here/kill-leader.sh" -STOP ;;
+    c) "$here/kill-leader.sh" -CONT ;;
+    i) "$here/kill-leader.sh" -INT ;;
+    h) ask_leader hand-over ;;
+    r) ask_leader resign ;;
+    a) start_again ;;
+    q) "$here/kill-demo.sh" ;;
+    *) die "usage: demo-key.sh k|s|c|i|h|r|a|q" ;;
+    esac
+}
+
+said=$(act "$1" 2>&1) || true
+# tmux takes # for the beginning of a format.
+[[ -z $said ]] || demo_tmux display-message "${said//#/##}" 2>/dev/null || true

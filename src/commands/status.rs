@@ -1,0 +1,239 @@
+//! `status`: who leads, after one look.
+
+use std::io::{self, Write};
+
+use anyhow::{Context, Result, bail};
+use leader_demo::store::{Content, Life};
+use leader_demo::{Glance, Holder, Led, Record, SessionId, State, Term, glance};
+use serde::Serialize;
+
+use super::brief;
+use super::events::nanos;
+use crate::cli::Status;
+
+const SOMEBODY: u8 = 0;
+const NOBODY: u8 = 3;
+
+/// For the README's table; fields are only ever added.
+#[derive(Serialize)]
+struct Answer<'a> {
+    lock_name: &'a str,
+    store: &'a str,
+    led: Option<bool>,
+    state: &'static str,
+    reason: Option<&'static str>,
+    message: Option<&'a str>,
+    leader: Option<&'a str>,
+    term: Option<Term>,
+    session: Option<SessionId>,
+    pid: Option<u32>,
+    host: Option<&'a str>,
+    lease_duration_ns: Option<u64>,
+    renewed_ago_ns: Option<u64>,
+    life: Option<&'static str>,
+    successor: Option<SessionId>,
+}
+
+/// Why it is not known that somebody leads.
+#[derive(Clone, Copy)]
+enum Reason {
+    Absent,
+    Released,
+    HandedOver(SessionId),
+    HolderDied,
+    Silent,
+    Unreadable,
+    StoreError,
+    Unclear,
+}
+
+pub(crate) fn run(status: &Status) -> Result<u8> {
+    let store = super::existing_store(&status.place, &status.lock_name)?;
+    let looked = super::runtime()?.block_on(glance(&store));
+    let (seen, failed) = match looked {
+        Ok(glance) => (Some(glance), None),
+        Err(e) => (None, Some(e.to_string())),
+    };
+    let led = seen.as_ref().map_or(Led::Unclear, Glance::led);
+    let reason = (led != Led::Yes).then(|| Reason::of(seen.as_ref()));
+    let text = if status.json {
+        let message = failed.as_deref();
+        json(status, seen.as_ref(), led, reason, message)?
+    } else {
+        lines(status, seen.as_ref(), reason)
+    };
+    io::stdout()
+        .write_all(text.as_bytes())
+        .context("cannot write to stdout")?;
+    match (led, failed) {
+        (Led::Yes, _) => Ok(SOMEBODY),
+        (Led::No, _) => Ok(NOBODY),
+        (Led::Unclear, Some(why)) => bail!("{why}"),
+        (Led::Unclear, None) => bail!(
+            "{}: the lease record cannot be read: the nodes mend it, or say why not; \
+             if none runs, see what is there, and remove the directory",
+            store.path().display()
+        ),
+    }
+}
+
+impl Reason {
+    fn of(seen: Option<&Glance>) -> Self {
+        let Some(seen) = seen else {
+            return Self::StoreError;
+        };
+        let Some(current) = &seen.current else {
+            return Self::Absent;
+        };
+        let Content::Record(record) = &current.content else {
+            return Self::Unreadable;
+        };
+        match (&record.state, seen.life) {
+            (State::Vacant { successor: None }, _) => Self::Released,
+            (
+                State::Vacant {
+                    successor: Some(to),
+                },
+                _,
+            ) => Self::HandedOver(*to),
+            (State::Held(_), Life::Dead) => Self::HolderDied,
+            (State::Held(_), _) if seen.age.is_some() => Self::Silent,
+            (State::Held(_), _) => Self::Unclear,
+            (State::Asked(_), _) => Self::Unreadable,
+        }
+    }
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Absent => "absent",
+            Self::Released => "released",
+            Self::HandedOver(_) => "handed_over",
+            Self::HolderDied => "holder_died",
+            Self::Silent => "silent",
+            Self::Unreadable => "unreadable",
+            Self::StoreError => "store_error",
+            Self::Unclear => "unclear",
+        }
+    }
+}
+
+/// The lease, if that is what is there.
+fn record(seen: Option<&Glance>) -> Option<&Record> {
+    match &seen?.current.as_ref()?.content {
+        Content::Record(record) if !matches!(record.state, State::Asked(_)) => Some(record),
+        _ => None,
+    }
+}
+
+fn json(
+    status: &Status,
+    seen: Option<&Glance>,
+    led: Led,
+    reason: Option<Reason>,
+    message: Option<&str>,
+) -> Result<String> {
+    let record = record(seen);
+    let holder = record.and_then(Record::holder);
+    let answer = Answer {
+        lock_name: status.lock_name.as_str(),
+        store: &store_url(status),
+        led: match led {
+            Led::Yes => Some(true),
+            Led::No => Some(false),
+            Led::Unclear => None,
+        },
+        state: match (record, reason) {
+            (Some(record), _) if record.holder().is_some() => "held",
+            (Some(_), _) => "vacant",
+            (None, Some(Reason::Absent)) => "absent",
+            (None, _) => "unreadable",
+        },
+        reason: reason.map(Reason::as_str),
+        message,
+        leader: holder.map(|holder| holder.node_id.as_str()),
+        term: record.map(|record| record.term),
+        session: holder.map(|holder| holder.session),
+        pid: holder.and_then(|holder| holder.pid).map(u32::from),
+        host: holder.map(|holder| &*holder.host),
+        lease_duration_ns: record.and_then(|record| nanos(record.lease_duration)),
+        renewed_ago_ns: holder.and(seen).and_then(|seen| nanos(seen.age?)),
+        life: holder.and(seen).map(|seen| match seen.life {
+            Life::Alive => "alive",
+            Life::Silent => "silent",
+            Life::Dead => "dead",
+            Life::Unknown => "unknown",
+        }),
+        successor: match reason {
+            Some(Reason::HandedOver(to)) => Some(to),
+            _ => None,
+        },
+    };
+    Ok(serde_json::to_string(&answer)? + "\n")
+}
+
+fn lines(status: &Status, seen: Option<&Glance>, reason: Option<Reason>) -> String {
+    let mut rows = Vec::new();
+    let mut row = |name: &'static str, text: String| rows.push(format!("{name:<9}{text}\n"));
+    let record = record(seen);
+    let holder = record.and_then(Record::holder);
+    match reason {
+        None => row("leader", name_of(holder).to_owned()),
+        Some(reason) => row("leader", why_nobody(status, holder, reason)),
+    }
+    if let Some(record) = record {
+        let last = if reason.is_some() {
+            ", the last one"
+        } else {
+            ""
+        };
+        row("term", format!("{}{last}", record.term));
+    }
+    if let (Some(record), Some(holder), Some(seen)) = (record, holder, seen) {
+        let duration = humantime::format_duration(record.lease_duration);
+        let renewed = seen.age.map_or(String::new(), |age| {
+            format!(", renewed {} ago by the file's time stamp", brief(age))
+        });
+        row("lease", format!("{duration}{renewed}"));
+        let pid = holder.pid.map_or("?".to_owned(), |pid| pid.to_string());
+        let life = match seen.life {
+            Life::Alive => "is alive",
+            Life::Silent => "is alive, but silent: frozen, or cut off from the store",
+            Life::Dead => "is gone",
+            Life::Unknown => "cannot be seen from here",
+        };
+        row("process", format!("{pid} on {} {life}", holder.host));
+        row("session", holder.session.to_string());
+    }
+    let lock_name = &status.lock_name;
+    row(
+        "store",
+        format!("{}, lock name {lock_name}", store_url(status)),
+    );
+    rows.concat()
+}
+
+fn name_of(holder: Option<&Holder>) -> &str {
+    holder.map_or("its holder", |holder| holder.node_id.as_str())
+}
+
+fn why_nobody(status: &Status, holder: Option<&Holder>, reason: Reason) -> String {
+    let dir = status.place.dir.display();
+    let holder = name_of(holder);
+    match reason {
+        Reason::Absent if !status.place.dir.exists() => {
+            format!("nobody: the directory {dir} does not exist")
+        }
+        Reason::Absent => format!("nobody: there is no such election in {dir}"),
+        Reason::Released => "nobody: the lease was given back".into(),
+        Reason::HandedOver(to) => format!("nobody: the lease was handed over to session {to}"),
+        Reason::HolderDied => format!("nobody: {holder} has died"),
+        Reason::Silent => format!("nobody: {holder} has been silent for longer than its lease"),
+        Reason::Unreadable => "unknown: the lease record cannot be read".into(),
+        Reason::StoreError => "unknown: the store fails".into(),
+        Reason::Unclear => format!("unknown: the record is {holder}'s, of unknown age"),
+    }
+}
+
+fn store_url(status: &Status) -> String {
+    format!("file:{}", status.place.dir.display())
+}

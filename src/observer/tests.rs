@@ -1,0 +1,212 @@
+//! An observer of real nodes, in virtual time.
+
+use super::*;
+use crate::driver::tests::world::{Fault, Faulty, World, secs};
+use crate::node::Node;
+
+/// What it sees within a while, as lines.
+async fn sees<S: LeaseStore>(observer: &mut Observer<S>, within: Duration) -> Vec<String> {
+    let mut seen = Vec::new();
+    let all = async {
+        loop {
+            seen.push(word(observer.next().await.seen));
+        }
+    };
+    let _: Result<(), _> = tokio::time::timeout(within, all).await;
+    seen
+}
+
+fn word(seen: Seen) -> String {
+    match seen {
+        Seen::Elected { leader, term, .. } => format!("{} elected {term}", leader.node_id),
+        Seen::Renewed { leader, .. } => format!("{} renewed", leader.node_id),
+        Seen::Released { term } => format!("{term} released"),
+        Seen::Expired { term } => format!("{term} expired"),
+        Seen::NoLeader => "no leader".into(),
+        Seen::StoreFailed(why) => format!("store failed: {why}"),
+        Seen::StoreRecovered => "store recovered".into(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn observer<S: LeaseStore>(world: &World, store: S) -> Observer<S> {
+    Observer::with_clock(store, world.clock()).unwrap()
+}
+
+async fn leader(world: &World, name: &str) -> Node {
+    let node = world.node(name);
+    node.stand();
+    let mut changes = node.watch();
+    while !node.is_leader() {
+        changes.next().await;
+    }
+    node
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_election_is_followed_from_before_it_is_there() {
+    let world = World::new();
+    let mut observer = observer(&world, world.register.clone());
+    assert_eq!(sees(&mut observer, secs(5)).await, ["no leader"]);
+    let a = leader(&world, "a").await;
+    assert_eq!(sees(&mut observer, secs(1)).await, ["a elected 1"]);
+    let renewals = sees(&mut observer, secs(20)).await;
+    assert!((10..30).contains(&renewals.len()), "{renewals:?}");
+    assert!(renewals.iter().all(|line| line == "a renewed"));
+    a.stop().await;
+    assert_eq!(
+        sees(&mut observer, secs(5)).await,
+        ["1 released", "no leader"]
+    );
+    let _b = leader(&world, "b").await;
+    assert_eq!(sees(&mut observer, secs(1)).await, ["b elected 2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_is_told_the_moment_it_happens() {
+    let world = World::new();
+    let a = leader(&world, "a").await;
+    let mut observer = observer(&world, world.register.clone());
+    sees(&mut observer, Duration::from_millis(130)).await;
+    let at = world.now();
+    a.stop().await;
+    let seen = observer.next().await;
+    assert_eq!(
+        seen.seen,
+        Seen::Released {
+            term: Term::new(1).unwrap()
+        }
+    );
+    assert_eq!(seen.at, at);
+}
+
+/// A store that never says when to look.
+#[tokio::test(start_paused = true)]
+async fn without_a_word_from_the_store_it_looks_ten_times_a_second() {
+    let world = World::new();
+    let a = leader(&world, "a").await;
+    let mut observer = observer(&world, Faulty::new(world.register.clone()));
+    sees(&mut observer, Duration::from_millis(130)).await;
+    a.stop().await;
+    let seen = sees(&mut observer, Duration::from_millis(110)).await;
+    assert_eq!(seen, ["1 released"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_falls_silent_has_expired() {
+    let world = World::new();
+    let (a, store) = world.node_with_faults("a");
+    a.stand();
+    let mut observer = observer(&world, world.register.clone());
+    while word(observer.next().await.seen) != "a elected 1" {}
+    store.has(Fault::Hangs);
+    let from = world.now();
+    assert_eq!(word(observer.next().await.seen), "1 expired");
+    let waited = world.now().since(from);
+    assert!((secs(9)..=secs(10)).contains(&waited), "{waited:?}");
+    // It steps down, and comes back as soon as it can.
+    assert_eq!(word(observer.next().await.seen), "no leader");
+    store.has(Fault::Nothing);
+    assert_eq!(word(observer.next().await.seen), "a elected 2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_or_hangs_is_said_once_and_hides_no_expiry() {
+    for (fault, why) in [(Fault::Fails, "it fails"), (Fault::Hangs, "no answer")] {
+        let world = World::new();
+        let a = leader(&world, "a").await;
+        let store = Faulty::new(world.register.clone());
+        let mut observer = observer(&world, store.clone());
+        sees(&mut observer, secs(1)).await;
+        store.has(fault);
+        // The leader goes on renewing, but nobody here could know.
+        assert_eq!(
+            sees(&mut observer, secs(60)).await,
+            [
+                format!("store failed: {why}").as_str(),
+                "1 expired",
+                "no leader"
+            ]
+        );
+        store.has(Fault::Nothing);
+        let seen = sees(&mut observer, secs(7)).await;
+        assert_eq!(seen[..2], ["store recovered", "a elected 1"]);
+        store.has(fault);
+        let again = sees(&mut observer, secs(8)).await;
+        assert!(again.contains(&format!("store failed: {why}")), "{again:?}");
+        a.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_future_that_is_dropped_loses_nothing() {
+    let world = World::new();
+    let mut observer = observer(&world, world.register.clone());
+    let _a = leader(&world, "a").await;
+    let mut seen = Vec::new();
+    // Polled once and dropped, as in a select! that something else wins.
+    for _ in 0..1000 {
+        tokio::select! {
+            biased;
+            sighting = observer.next() => seen.push(word(sighting.seen)),
+            () = tokio::time::sleep(Duration::from_millis(7)) => {}
+        }
+    }
+    assert_eq!(seen[0], "a elected 1");
+    assert!((2..6).contains(&seen.len()), "{seen:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_glance_leaves_open_what_this_store_cannot_know() {
+    let world = World::new();
+    let look = || glance(&world.register);
+    assert_eq!(look().await.unwrap().led(), Led::No);
+    let a = leader(&world, "a").await;
+    assert_eq!(look().await.unwrap().led(), Led::Unclear);
+    a.stop().await;
+    assert_eq!(look().await.unwrap().led(), Led::No);
+}
+
+#[test]
+fn who_leads_by_one_look() {
+    let held = |life, age: Option<u64>| {
+        let glance = Glance {
+            current: Some(Observed {
+                revision: Revision::new([1, 0, 0, 0]),
+                content: Content::Record(crate::lease::Record {
+                    term: Term::new(1).unwrap(),
+                    lease_duration: secs(10),
+                    state: crate::lease::State::Held(
+                        Holder::here(crate::name::NodeId::new("a").unwrap()).unwrap(),
+                    ),
+                }),
+            }),
+            life,
+            age: age.map(secs),
+        };
+        glance.led()
+    };
+    for (life, age, led) in [
+        (Life::Alive, Some(1), Led::Yes),
+        (Life::Alive, None, Led::Yes),
+        (Life::Silent, Some(11), Led::No),
+        (Life::Dead, Some(1), Led::No),
+        (Life::Unknown, Some(9), Led::Yes),
+        (Life::Unknown, Some(10), Led::No),
+        (Life::Unknown, None, Led::Unclear),
+    ] {
+        assert_eq!(held(life, age), led, "{life:?} {age:?}");
+    }
+    let garbled = Glance {
+        current: Some(Observed {
+            revision: Revision::new([1, 0, 0, 0]),
+            content: Content::Garbled {
+                floor: Term::ZERO,
+                lease_duration: None,
+            },
+        }),
+        life: Life::Unknown,
+        age: Some(secs(1)),
+    };
+    assert_eq!(garbled.led(), Led::Unclear);
+}
