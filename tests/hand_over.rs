@@ -6,7 +6,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::asking::Asking;
+use common::asking::{Asking, leads_on};
 use common::{Cluster, Node, assert_one_leader_at_a_time, ns};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -25,28 +25,6 @@ const SHORT: &[&str] = &[
     "--heartbeat-period=50ms",
 ];
 const LEASE: Duration = Duration::from_secs(4);
-
-/// Time for a look at the requests, and more.
-const LOOKS: usize = 8;
-
-/// It has led all the time since it was elected, and goes on for some looks.
-#[track_caller]
-fn leads_on(leader: &mut Node) {
-    let heard = leader.all().len() as u64;
-    for _ in 0..LOOKS {
-        while leader.until("heartbeat")["seq"].as_u64().unwrap() <= heard {}
-    }
-    let all = leader.all();
-    let elected = all.iter().rposition(|line| line["event"] == "elected");
-    let led = &all[elected.expect("it was elected")..];
-    assert!(led.iter().all(|line| line["role"] == "leader"), "{led:#?}");
-    let mut beats = led.to_vec();
-    beats.retain(|line| line["event"] == "heartbeat");
-    for pair in beats.windows(2) {
-        let at = ns(&pair[1], "boottime_ns");
-        assert!(at < ns(&pair[0], "valid_until_ns"), "a lapse: {pair:#?}");
-    }
-}
 
 fn between(earlier: &Value, later: &Value) -> Duration {
     ns(later, "boottime_ns").since(ns(earlier, "boottime_ns"))
@@ -260,7 +238,7 @@ fn a_target_that_dies_once_it_was_promised_the_lease_costs_a_lease_duration() {
         "node-1 has given the lease back, but nobody has taken it yet",
     );
     // Nobody but the named one, dead or not; then anybody.
-    let mut led = |node: &mut Node| node.next_where(LEASE * 2, |line| line["event"] == "elected");
+    let led = |node: &mut Node| node.next_where(LEASE * 2, |line| line["event"] == "elected");
     let elected = led(&mut third);
     let elected = elected.or_else(|| {
         let first = leader.next_where(Duration::from_secs(1), |l| l["event"] == "elected");

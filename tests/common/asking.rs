@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use rustix::process::{Pid, Signal};
 
-use super::{Cluster, PATIENCE, binary};
+use super::{Cluster, Node, PATIENCE, binary, ns};
 
 /// One run of such a command.
 pub struct Asking {
@@ -114,5 +114,26 @@ impl Cluster {
     /// Asks, and waits for what comes of it.
     pub fn ask(&self, args: &[&str]) -> Answer {
         self.asks(args).ends()
+    }
+}
+
+/// It has led all the time since it was elected, and goes on for some looks at
+/// what it is asked for.
+#[track_caller]
+pub fn leads_on(leader: &mut Node) {
+    let heard = leader.all().len() as u64;
+    // Time for a look at the requests, and more.
+    for _ in 0..8 {
+        while leader.until("heartbeat")["seq"].as_u64().unwrap() <= heard {}
+    }
+    let all = leader.all();
+    let elected = all.iter().rposition(|line| line["event"] == "elected");
+    let led = &all[elected.expect("it was elected")..];
+    assert!(led.iter().all(|line| line["role"] == "leader"), "{led:#?}");
+    let mut beats = led.to_vec();
+    beats.retain(|line| line["event"] == "heartbeat");
+    for pair in beats.windows(2) {
+        let at = ns(&pair[1], "boottime_ns");
+        assert!(at < ns(&pair[0], "valid_until_ns"), "a lapse: {pair:#?}");
     }
 }
