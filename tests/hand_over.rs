@@ -196,7 +196,7 @@ fn a_frozen_leader_does_not_answer_and_carries_out_nothing_that_was_withdrawn() 
         let answer = cluster.ask(&[asked, &["--timeout=600ms"]].concat());
         answer.is_refused(
             1,
-            "node-1, which leads, did not react within 600ms: it leads on",
+            "node-1, which leads, did not react within 600ms: the request is withdrawn",
         );
         leader.signal(Signal::CONT);
         leads_on(&mut leader);

@@ -14,6 +14,7 @@ use crate::node::{Node, Stopped};
 use world::*;
 
 mod faults;
+mod requests;
 mod world;
 
 fn term(number: u64) -> Term {
