@@ -236,7 +236,10 @@ impl Election {
             Event::Stop => {
                 self.stopping = true;
                 self.campaigning = false;
-                if let Role::Leader(_, end) = &mut self.role {
+                // Rule 11: what was promised to a successor holds.
+                if let Role::Leader(_, end) = &mut self.role
+                    && !matches!(end, Some(Ending::HandedOver(_)))
+                {
                     *end = Some(Ending::Shutdown);
                 }
             }

@@ -4,8 +4,8 @@
 //! ```text
 //! cargo bench                      # all of it, some minutes
 //! cargo bench -- --quick           # fewer rounds
-//! cargo bench -- failover idle     # only these: failover, frozen, idle, start, renewal, growth,
-//!                                  # run, guard
+//! cargo bench -- failover idle     # only these: failover, frozen, hand-over, idle, start, renewal,
+//!                                  # growth, run, guard
 //! ```
 //!
 //! `BENCH_ROUNDS` (200) and `BENCH_SECONDS` (30) set how long, `BENCH_DISK` where
@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 mod failover;
+mod handover;
 mod idle;
 mod process;
 mod renewal;
@@ -39,9 +40,10 @@ pub(crate) struct Plan {
 
 type Part = fn(&Plan, &mut Table) -> Result<()>;
 
-const PARTS: [(&str, Part); 8] = [
+const PARTS: [(&str, Part); 9] = [
     ("failover", failover::kill_and_terminate),
     ("frozen", failover::freeze),
+    ("hand-over", handover::on_purpose),
     ("idle", idle::at_rest),
     ("start", idle::start),
     ("renewal", renewal::cost),

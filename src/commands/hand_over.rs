@@ -40,6 +40,11 @@ pub(crate) fn run(asked: HandOver) -> Result<u8> {
             Ok(0)
         }
         Ok(_) => Ok(0),
+        // What was asked for is so: a deployment may go on.
+        Err(done @ AskError::LeadsAlready(_)) => {
+            say(done);
+            Ok(0)
+        }
         Err(AskError::NobodyLeads) => {
             let (name, path) = (&lock_name, store.path().display());
             crate::logging::complain(format_args!(

@@ -306,8 +306,10 @@ impl Wrapper {
                         self.voice.tell(Tell::Stopping);
                     }
                     Some(Report::Denied { pid }) => self.voice.tell(Tell::Denied(pid)),
-                    Some(Report::Ended { status }) => {
+                    Some(Report::Ended { status, told }) => {
                         ended.status = Some(status);
+                        // What had ended when it was to be told did so by itself.
+                        ended.stepping_down &= told;
                         ended.asked = sent_before.explains(status);
                         self.voice.tell(Tell::CommandEnded(status));
                     }

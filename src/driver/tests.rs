@@ -15,6 +15,7 @@ use world::*;
 
 mod counts;
 mod faults;
+mod requests;
 pub(crate) mod world;
 
 fn term(number: u64) -> Term {

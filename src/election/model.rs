@@ -9,6 +9,7 @@
 //!
 //! In every state, whatever led to it:
 //!  - at most one node leads;
+//!  - what was left to a successor is taken by nobody else for a lease duration;
 //!  - each term that is announced is higher than all before it;
 //!  - one call at most is in flight (rule 1);
 //!  - before its deadline a tick does nothing, after it the deadline is a later
@@ -150,6 +151,7 @@ fn every_sabotage_is_caught() {
         (Sabotage::CleanUpRemovesTooMuch, usual, 2, &[]),
         (Sabotage::LateRenewalRevives, usual, 4, &[I::DeathNoticed]),
         (Sabotage::LeftoverIsSuccess, usual, 4, &[I::LostReply]),
+        (Sabotage::SuccessorOverlooked, usual, 4, &[I::HandOver]),
         (Sabotage::FrozenIsDead, usual, 1, &[I::DeathNoticed]),
     ];
     if deep() {
@@ -171,7 +173,11 @@ fn every_sabotage_is_caught() {
             .violation
             .unwrap_or_else(|| panic!("{sabotage:?} was not caught"));
         eprintln!("{caught:?}:\n{story}");
-        assert_eq!(caught, Violation::TwoLeaders, "{sabotage:?}");
+        let expected = match sabotage {
+            Sabotage::SuccessorOverlooked => Violation::TakenFromTheSuccessor,
+            _ => Violation::TwoLeaders,
+        };
+        assert_eq!(caught, expected, "{sabotage:?}");
         if deep() {
             all_is_well(&honest);
         }

@@ -612,6 +612,35 @@ fn rule_11_a_lease_that_is_handed_over_is_left_to_the_successor() {
 }
 
 #[test]
+fn rule_11_who_handed_over_may_lead_again_as_soon_as_the_successor_is_gone() {
+    leader()
+        .should_end(Ending::HandedOver(holder(B).session))
+        .does("")
+        .work_stops()
+        .does("revoked 1 (HandedOver) at 0s; swap 1 -> vacant 1 for session 2; no leader")
+        .swapped(2)
+        .does("watch 2")
+        .at(1.0)
+        .wakes_to(seen(3, held(B, 2)))
+        .does("watch 3; new leader B 2")
+        .holder_dies(seen(3, held(B, 2)))
+        .does("swap 3 -> A holds 3; no leader")
+        .swapped(4)
+        .does("elected 3 (HolderDied) until 7s");
+}
+
+#[test]
+fn rule_11_what_was_promised_holds_when_the_node_is_stopped_meanwhile() {
+    leader()
+        .should_end(Ending::HandedOver(holder(B).session))
+        .does("")
+        .stops()
+        .does("")
+        .work_stops()
+        .does("revoked 1 (HandedOver) at 0s; swap 1 -> vacant 1 for session 2");
+}
+
+#[test]
 fn rule_13_jitter_only_shortens_the_retry_period_and_comes_from_the_session() {
     let period = |session: u128| {
         let session = session.wrapping_mul(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);

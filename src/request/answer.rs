@@ -67,7 +67,7 @@ pub enum AskError {
         after: Duration,
     },
     /// The leader did not react, so it was withdrawn.
-    #[error("{leader}, which leads, did not react within {}: it leads on", in_words(*.after))]
+    #[error("{leader}, which leads, did not react within {}: the request is withdrawn", in_words(*.after))]
     NotAccepted {
         /// Who leads.
         leader: NodeId,

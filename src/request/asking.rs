@@ -22,6 +22,30 @@ const ANSWER: Duration = Duration::from_secs(1);
 /// `cancel` ends; then it is withdrawn, unless the leader has agreed by then:
 /// what is agreed is carried out, and waited for as long again.
 ///
+/// ```
+/// # use leader_demo::{LockName, MemoryStore, Node};
+/// use leader_demo::{Answered, Wish, ask};
+/// # use std::time::Duration;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let store = MemoryStore::new().register(&LockName::new("lock")?);
+/// # let start = |id| {
+/// #     let lease = Duration::from_secs(2);
+/// #     let node = Node::builder(id).lease_duration(lease).start(store.clone());
+/// #     node.inspect(Node::stand)
+/// # };
+/// # let first = start("node-1")?;
+/// # while !first.is_leader() { tokio::time::sleep(Duration::from_millis(1)).await }
+/// # let next = start("node-2")?;
+/// let wish = Wish::HandOver { to: Some("node-2".parse()?) };
+/// let never = std::future::pending();
+/// match ask(&store, wish, None, never, |progress| println!("{progress:?}")).await? {
+///     Answered::HandedOver { to, gap } => println!("{to:?} leads after {gap:?}"),
+///     other => println!("{other:?}"),
+/// }
+/// # assert!(next.is_leader() && !first.is_leader());
+/// # Ok(()) }
+/// ```
+///
 /// # Errors
 /// [`AskError`]: it was not granted, or not yet.
 pub async fn ask(

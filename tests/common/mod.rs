@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub mod asking;
 pub mod doctor;
 pub mod http;
 pub mod mounts;
@@ -85,7 +86,7 @@ impl Cluster {
         };
         let mut found: Vec<_> = entries
             .map(|e| e.unwrap().path())
-            .filter(|p| p.file_name().unwrap() != "claims")
+            .filter(|p| p.file_name().unwrap() != "claims" && p.extension().is_none())
             .collect();
         found.sort();
         found

@@ -81,6 +81,8 @@ struct Guard {
     /// What says to others that the command lives: kept until it is gone.
     witnesses: Option<Vec<OwnedFd>>,
     phase: Phase,
+    /// The command was passed a signal that was for all.
+    told: bool,
     /// A signal that the command has been sent, and when all below it will be.
     spread: Option<(Signal, BootTime)>,
     denied: HashSet<Pid>,
@@ -136,6 +138,7 @@ pub(super) fn main(args: impl Iterator<Item = OsString>) -> Result<()> {
         command: Some(command),
         witnesses: None,
         phase: Phase::Guarding,
+        told: false,
         spread: None,
         denied: HashSet::new(),
     };
@@ -237,6 +240,7 @@ impl Guard {
                     self.command = None;
                     self.report(&Report::Ended {
                         status: code(status),
+                        told: self.told,
                     });
                 }
                 Ok(Some(_)) | Err(Errno::INTR) => {}
@@ -271,6 +275,7 @@ impl Guard {
                     return Ok(());
                 };
                 if all {
+                    self.told |= self.command.is_some();
                     self.signal_all(signal);
                 } else {
                     self.signal_command(signal);

@@ -40,7 +40,8 @@ pub(super) enum Report {
     /// It may not signal this process, which another user's program became.
     Denied { pid: i32 },
     /// The command has ended, as a shell would put it in a number.
-    Ended { status: u8 },
+    /// Whether it had been passed a signal for all before.
+    Ended { status: u8, told: bool },
     /// So has all that it started.
     Gone,
 }

@@ -2,6 +2,7 @@
 
 use crate::clock::BootTime;
 use crate::election::{Asked, Election, Event, Reign, Role, Swapped};
+use crate::lease::State;
 use crate::store::{Content, Observed};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub(super) enum Sabotage {
     LeftoverIsSuccess,
     /// Rule 6: a leader that finds its own lost renewal counts the retry.
     RetryIsSuccess,
+    /// Rule 11: a candidate takes what was left to another.
+    SuccessorOverlooked,
     /// A process that may only be frozen is said to have died.
     FrozenIsDead,
 }
@@ -58,6 +61,14 @@ impl Sabotage {
                     && sight.claimable_at > now + timing.lease_duration()
                 {
                     sight.claimable_at = now + timing.lease_duration();
+                }
+            }
+            (Self::SuccessorOverlooked, Event::Read(Ok(Some(seen)))) => {
+                if let Content::Record(record) = &seen.content
+                    && matches!(record.state, State::Vacant { .. })
+                    && let Some(sight) = &mut after.sight
+                {
+                    sight.claimable_at = now;
                 }
             }
             (Self::LateRenewalRevives, Event::Swap(Ok(Swapped::Done(revision))))

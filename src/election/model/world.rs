@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::sabotage::Sabotage;
 use crate::clock::BootTime;
 use crate::election::{Action, Asked, Change, Election, Event, Role, Swapped};
-use crate::lease::{Holder, Record, SessionId, Term};
+use crate::lease::{Holder, Record, SessionId, State, Term};
 use crate::name::NodeId;
 use crate::store::{Content, Observed, Revision};
 use crate::timing::Timing;
@@ -45,6 +45,8 @@ pub(super) struct Setup {
 pub(super) enum Violation {
     TwoLeaders,
     TermReused,
+    /// Against rule 11.
+    TakenFromTheSuccessor,
     /// Against rule 1.
     TwoCallsInFlight,
     /// A tick before the deadline did something: who sleeps until then is late.
@@ -102,6 +104,8 @@ pub(super) struct Register {
     /// Revisions never come back, whatever happens to the record.
     pub(super) revisions: u64,
     pub(super) content: Option<Content>,
+    /// The current record is vacant, and until then for this session alone.
+    left_to: Option<(SessionId, BootTime)>,
 }
 
 impl fmt::Display for Setup {
@@ -173,6 +177,7 @@ impl Register {
     fn replace(&mut self, content: Content) -> Revision {
         self.revisions += 1;
         self.content = Some(content);
+        self.left_to = None;
         Revision::new([self.revisions, 0, 0, 0])
     }
 
@@ -206,6 +211,7 @@ impl World {
             register: Register {
                 revisions: 0,
                 content: None,
+                left_to: None,
             },
             nodes: nodes.clone().map(|n| setup.node(n, n)).collect(),
             strays: Vec::new(),
@@ -308,7 +314,19 @@ impl World {
         if !self.register.accepts(&swap, setup.sabotage) {
             return Swapped::Conflict(self.register.current());
         }
+        let now = self.now();
+        if let Some((to, until)) = self.register.left_to
+            && swap.from != to
+            && now < until
+        {
+            self.broken = Some(Violation::TakenFromTheSuccessor);
+        }
+        let left_to = match swap.next.state {
+            State::Vacant { successor } => successor.map(|to| (to, now + swap.next.lease_duration)),
+            _ => None,
+        };
         let revision = self.register.replace(Content::Record(swap.next));
+        self.register.left_to = left_to;
         if setup.sabotage == Some(Sabotage::CleanUpRemovesTooMuch) {
             self.register.content = None;
         }
@@ -363,6 +381,7 @@ impl World {
         }
         // Revisions never come back, so what expects an old one comes too late.
         let Self { register, left, .. } = self;
+        register.left_to = register.left_to.filter(|(_, until)| now < *until);
         self.strays
             .retain(|stray| *left > 0 && register.accepts(stray, setup.sabotage));
     }

@@ -1,0 +1,110 @@
+//! What comes of requests to step down, for those who lead with the library.
+
+use super::*;
+use crate::lease::SessionId;
+use crate::request::{Asker, Request, Stage, Wish};
+use crate::store::LeaseStore;
+
+impl World {
+    /// Asks the leader of term 1, and waits for longer than an answer takes.
+    async fn asks(&self, wish: Wish) {
+        let asker = Asker {
+            session: SessionId::from_u128(100),
+            host: "h".into(),
+            pid: None,
+        };
+        let request = Request {
+            asker,
+            wish,
+            stage: Stage::Open,
+        };
+        let register = self.register.requests().unwrap();
+        let swap = register.swap(None, request.record(term(1), secs(10)));
+        assert!(matches!(swap.await.unwrap(), Swap::Swapped { .. }));
+        sleep(secs(3)).await;
+    }
+}
+
+fn to(node: &Node) -> Wish {
+    Wish::HandOver {
+        to: Some(node.me().node_id.clone()),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_is_asked_to_end_and_keeps_the_lease_until_it_has() {
+    let world = World::new();
+    let (a, b) = (world.node("a"), world.node("b"));
+    let leadership = a.campaign().await.unwrap();
+    b.stand();
+    assert!(takes_forever(leadership.ending()).await);
+    world.asks(to(&b)).await;
+    leadership.ending().await;
+    sleep(secs(3600)).await;
+    assert!(leadership.leads() && !b.is_leader());
+    leadership.release().await;
+    sleep(secs(1)).await;
+    assert_eq!(b.term(), Some(term(2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_standing_node_hands_over_at_once_and_stays_in() {
+    let world = World::new();
+    let (a, b) = (world.node("a"), world.node("b"));
+    let mut changes = a.watch();
+    a.stand();
+    sleep(secs(1)).await;
+    b.stand();
+    sleep(secs(3)).await;
+    world.asks(to(&b)).await;
+    assert_eq!((a.term(), b.term()), (None, Some(term(2))));
+    b.stop().await;
+    sleep(secs(1)).await;
+    assert_eq!(a.term(), Some(term(3)));
+    let told = told(&mut changes).await;
+    assert_eq!(told[1], "revoked 1 (HandedOver)");
+}
+
+#[tokio::test(start_paused = true)]
+async fn run_drops_its_work_when_it_is_asked_to_resign_and_campaigns_again() {
+    let world = World::new();
+    let a = world.node("a");
+    let runs = tokio::spawn({
+        let a = a.clone();
+        async move {
+            a.run(|leadership| async move {
+                if leadership.term() == term(1) {
+                    std::future::pending::<()>().await;
+                }
+                leadership.term()
+            })
+            .await
+        }
+    });
+    sleep(secs(1)).await;
+    world.asks(Wish::Resign).await;
+    assert_eq!(world.state(), "vacant 1");
+    assert_eq!(runs.await.unwrap(), Ok(term(2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_of_a_store_that_keeps_none_is_refused() {
+    struct Without(crate::store::memory::MemoryRegister);
+    impl LeaseStore for Without {
+        fn read(&self) -> Answer<'_, Result<Option<Observed>, StoreError>> {
+            self.0.read()
+        }
+
+        fn swap(
+            &self,
+            expected: Option<crate::store::Revision>,
+            next: Record,
+        ) -> Answer<'_, Result<Swap, StoreError>> {
+            self.0.swap(expected, next)
+        }
+    }
+    let world = World::new();
+    let store = Without(world.register.clone());
+    let asked = crate::ask(&store, Wish::Resign, None, pending(), |_| {}).await;
+    assert!(matches!(asked, Err(crate::AskError::NotSupported)));
+}
