@@ -42,9 +42,19 @@ demo_nodes() {
     grep -slzxF -- "$mark" /proc/[0-9]*/environ | cut -d / -f 3 || true
 }
 
+# Whether a process only looks: that keeps the directory open, too.
+watches() { [[ $(sed -zn 2p "/proc/$1/cmdline" 2>/dev/null | tr -d '\0') = watch ]]; }
+
 # All nodes on this lock, whoever started them: each keeps the lock's directory
 # open. What cannot be looked into, other users' processes, is left out.
 all_nodes() {
+    local pid
+    for pid in $(all_users); do
+        watches "$pid" || echo "$pid"
+    done
+}
+
+all_users() {
     local device inode
     read -r device inode < <(stat -c '%d %i' -- "$lock" 2>/dev/null) || return 0
     # Not -samefile: for that, find(1) opens the directory itself.

@@ -18,7 +18,7 @@ build() {
 # --- in tmux ---
 
 # What the keys do, for the line at the bottom: all of it, or what fits 80 columns.
-long='k kill -9 the leader   s SIGSTOP it   c SIGCONT   i Ctrl+C it   h hand over   r resign   a start again   d leave   q end all'
+long='k kill -9 the leader  s SIGSTOP it  c SIGCONT  i Ctrl+C it  h hand over  r resign  a start again  d leave  q end all'
 short='k kill -9  s stop  c cont  h hand over  r resign  a again  d leave  q end'
 
 # A fifth to each node, the rest to the view.

@@ -289,7 +289,14 @@ fn descriptors_that_run_out_are_taken_from_the_clients() {
     assert_eq!(at.code("/leader"), 200);
     let took = asked.elapsed();
     assert!(took < Duration::from_secs(8), "{took:?}");
-    assert!(descriptors(&node) < 32);
+    // Those that were dropped make room, if not all in the same moment.
+    while descriptors(&node) >= 32 {
+        assert!(
+            asked.elapsed() < Duration::from_secs(20),
+            "no descriptor is left"
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
     drop(silent);
     assert_eq!(node.events("revoked").len(), 0);
 }

@@ -441,41 +441,6 @@ fn in_tmux_a_stopped_leader_is_replaced_and_steps_down_when_woken() {
 }
 
 #[test]
-fn in_tmux_the_leader_is_asked_to_hand_over_and_to_resign() {
-    if !tmux_is_installed() {
-        return;
-    }
-    let demo = Demo::new(LONG);
-    let screen = demo.screen(80, 24);
-    screen.type_line("demo demo-parallel");
-    screen.until_it_shows(&["r resign", "Status: LEADER", "term 1  leads"]);
-    let mut leader = eventually_some("a leader", || demo.leader());
-    for (key, term) in [("h", 2), ("r", 3)] {
-        screen.press(key);
-        leader = demo.another_leader_than(leader);
-        screen.until_it_shows(&[&format!("term {term}  leads")]);
-        assert_eq!(demo.nodes().len(), 3);
-    }
-    screen.press("q");
-    screen.until_it_shows(&["The demo has ended"]);
-    demo.assert_nothing_is_left();
-}
-
-#[test]
-fn in_tmux_leaving_the_view_ends_the_demo() {
-    if !tmux_is_installed() {
-        return;
-    }
-    let demo = Demo::new(LONG);
-    let screen = demo.screen(120, 40);
-    screen.type_line("demo demo-parallel");
-    screen.until_it_shows(&["term 1", "Status: LEADER", "q end all"]);
-    screen.press("C-c");
-    screen.until_it_shows(&["The demo has ended"]);
-    demo.assert_nothing_is_left();
-}
-
-#[test]
 fn kill_demo_leaves_other_nodes_and_their_lock_alone() {
     let demo = Demo::new(LONG);
     let here = demo.start_here();
