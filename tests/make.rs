@@ -104,7 +104,8 @@ impl Demo {
     /// The process that the lease is held by.
     fn leader(&self) -> Option<Pid> {
         let mut revisions: Vec<_> = std::fs::read_dir(self.lock()).ok()?.flatten().collect();
-        revisions.retain(|entry| entry.file_name() != "claims");
+        let is_number = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
+        revisions.retain(|entry| entry.file_name().to_str().is_some_and(is_number));
         let highest = revisions.iter().map(|entry| entry.path()).max()?;
         let record: serde_json::Value =
             serde_json::from_slice(&std::fs::read(highest).ok()?).ok()?;
@@ -435,6 +436,27 @@ fn in_tmux_a_stopped_leader_is_replaced_and_steps_down_when_woken() {
 
     screen.press("i");
     eventually("a node has ended as asked", || demo.nodes().len() == 2);
+    screen.press("q");
+    screen.until_it_shows(&["The demo has ended"]);
+    demo.assert_nothing_is_left();
+}
+
+#[test]
+fn in_tmux_the_leader_is_asked_to_hand_over_and_to_resign() {
+    if !tmux_is_installed() {
+        return;
+    }
+    let demo = Demo::new(LONG);
+    let screen = demo.screen(80, 24);
+    screen.type_line("demo demo-parallel");
+    screen.until_it_shows(&["r resign", "Status: LEADER", "term 1  leads"]);
+    let mut leader = eventually_some("a leader", || demo.leader());
+    for (key, term) in [("h", 2), ("r", 3)] {
+        screen.press(key);
+        leader = demo.another_leader_than(leader);
+        screen.until_it_shows(&[&format!("term {term}  leads")]);
+        assert_eq!(demo.nodes().len(), 3);
+    }
     screen.press("q");
     screen.until_it_shows(&["The demo has ended"]);
     demo.assert_nothing_is_left();
