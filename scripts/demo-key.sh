@@ -25,5 +25,6 @@ act() {
 }
 
 said=$(act "$1" 2>&1) || true
-# tmux takes # for the beginning of a format.
+# There is one line, for how it ended. tmux takes # for the beginning of a format.
+said=${said##*$'\n'}
 [[ -z $said ]] || demo_tmux display-message "${said//#/##}" 2>/dev/null || true

@@ -5,8 +5,13 @@ set -euo pipefail
 # shellcheck source=scripts/common.sh
 . "$(dirname -- "$0")/common.sh"
 
-"$LEADER_DEMO_BIN" watch --lock-dir "$LOCK_DIR" --lock-name "$LOCK_NAME" || {
-    echo "The view has ended with exit code $?. Enter stops the demo" >&2
-    read -r
-}
+# The view takes Ctrl+C for a key; before it does, this is not to end alone.
+trap : INT
+
+status=0
+"$LEADER_DEMO_BIN" watch --lock-dir "$LOCK_DIR" --lock-name "$LOCK_NAME" || status=$?
+if ((status && status != 130)); then
+    echo "The view has ended with exit code $status. Enter stops the demo" >&2
+    read -r || true
+fi
 exec "$here/kill-demo.sh"

@@ -451,13 +451,30 @@ fn in_tmux_the_leader_is_asked_to_hand_over_and_to_resign() {
     screen.type_line("demo demo-parallel");
     screen.until_it_shows(&["r resign", "Status: LEADER", "term 1  leads"]);
     let mut leader = eventually_some("a leader", || demo.leader());
-    for (key, term) in [("h", 2), ("r", 3)] {
+    for (key, term, said) in [
+        ("h", 2, " leads in term 2; between the two"),
+        ("r", 3, " has given the lease back"),
+    ] {
         screen.press(key);
         leader = demo.another_leader_than(leader);
-        screen.until_it_shows(&[&format!("term {term}  leads")]);
+        screen.until_it_shows(&[&format!("term {term}  leads"), said]);
         assert_eq!(demo.nodes().len(), 3);
     }
     screen.press("q");
+    screen.until_it_shows(&["The demo has ended"]);
+    demo.assert_nothing_is_left();
+}
+
+#[test]
+fn in_tmux_leaving_the_view_ends_the_demo() {
+    if !tmux_is_installed() {
+        return;
+    }
+    let demo = Demo::new(LONG);
+    let screen = demo.screen(120, 40);
+    screen.type_line("demo demo-parallel");
+    screen.until_it_shows(&["term 1", "Status: LEADER", "q quit"]);
+    screen.press("C-c");
     screen.until_it_shows(&["The demo has ended"]);
     demo.assert_nothing_is_left();
 }
