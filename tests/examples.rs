@@ -529,30 +529,6 @@ fn a_cron_job_that_fails_says_so_and_holds_nothing() {
     assert_eq!(place.reads("begun").lines().count(), 2);
 }
 
-#[test]
-fn the_readme_is_right() {
-    let place = Place::new();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    std::os::unix::fs::symlink(root.join("examples"), place.path("examples")).unwrap();
-    let readme = fs::read_to_string(root.join("README.md")).unwrap();
-    let (_, section) = readme.split_once("## Run a command\n").unwrap();
-    let (section, _) = section.split_once("\n## ").unwrap();
-    // Between fences; nobody waits a minute here.
-    let blocks: Vec<_> = section.split("```\n").skip(1).step_by(2).collect();
-    assert_eq!(blocks.len(), 3);
-    for block in blocks {
-        let output = place
-            .program("bash")
-            .args(["-ec", &block.replace("--hold-for 1m", "--hold-for 1ms")])
-            .env("LEADER_DEMO_LOCK_DIR", place.path("locks"))
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{block}: {output:?}");
-    }
-    assert_eq!(place.reads("accounts"), format!("term 1\n{AFTER}"));
-    assert!(place.reads("report").starts_with("term 1\n"));
-}
-
 /// The unit, for a machine where everything is in this place.
 fn unit(place: &Place) -> String {
     let unit = fs::read_to_string(example("leader-demo@.service")).unwrap();

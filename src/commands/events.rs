@@ -1,4 +1,4 @@
-//! The events of a node as JSON lines, the same for every command. The README
+//! The events of a node as JSON lines, the same for every command. docs/JSON.md
 //! documents them; fields are only ever added.
 
 use std::net::SocketAddr;

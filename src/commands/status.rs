@@ -14,7 +14,7 @@ use crate::cli::Status;
 const SOMEBODY: u8 = 0;
 const NOBODY: u8 = 3;
 
-/// For the README's table; fields are only ever added.
+/// docs/JSON.md has its table; fields are only ever added.
 #[derive(Serialize)]
 struct Answer<'a> {
     lock_name: &'a str,

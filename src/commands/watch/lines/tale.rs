@@ -1,4 +1,4 @@
-//! What a line says. The README documents the JSON; fields are only ever added.
+//! What a line says. docs/JSON.md documents the JSON; fields are only ever added.
 
 use std::time::Duration;
 
