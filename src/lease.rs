@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::name::NodeId;
 use crate::request::Request;
@@ -141,6 +141,7 @@ pub struct Holder {
     /// Who it is: two nodes that were given one name are still two sessions.
     pub session: SessionId,
     /// The machine's name. For people.
+    #[serde(deserialize_with = "host_name")]
     pub host: Arc<str>,
     /// The process. For people: life is never inferred from it.
     pub pid: Option<NonZeroU32>,
@@ -160,11 +161,22 @@ impl Holder {
         Ok(Self {
             node_id,
             session: SessionId::random()?,
-            host: host.nodename().to_string_lossy().into(),
+            host: printable(&host.nodename().to_string_lossy()),
             pid: NonZeroU32::new(std::process::id()),
             boot_id: boot_id(),
         })
     }
+}
+
+/// Whoever may write the record may write into it what he likes: no terminal is
+/// to obey it.
+fn printable(host: &str) -> Arc<str> {
+    let seen = |c: char| if c.is_ascii_graphic() { c } else { '?' };
+    host.chars().map(seen).collect::<String>().into()
+}
+
+fn host_name<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<str>, D::Error> {
+    Ok(printable(&String::deserialize(from)?))
 }
 
 /// This machine's boot id; none where it cannot be read, and none matches none.
@@ -362,6 +374,14 @@ mod tests {
     }
 
     #[test]
+    fn no_host_writes_on_terminals() {
+        let good = String::from_utf8(record().encode()).unwrap();
+        let evil = good.replace("\"host\":\"host\"", r#""host":"a\u001b[2J\nb ü""#);
+        let read = Record::decode(evil.as_bytes()).unwrap();
+        assert_eq!(&*read.holder().unwrap().host, "a?[2J?b??");
+    }
+
+    #[test]
     fn terms_end_where_json_numbers_do() {
         assert_eq!(Term::MAX.plus(1), None);
         assert_eq!(Term(1).plus(u64::MAX), None);
@@ -387,7 +407,7 @@ mod tests {
         #[test]
         fn every_record_comes_back_as_it_was(
             term in 0..=Term::MAX.get(), ns in 100_000_000u64..86_400_000_000_000, session: u128,
-            name in "[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}", host in ".*", held: bool, pid: u32,
+            name in "[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}", host in "[!-~]*", held: bool, pid: u32,
             named in any::<Option<u128>>(),
         ) {
             let state = if held {

@@ -7,6 +7,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use assert_cmd::Command;
@@ -113,6 +114,29 @@ fn a_leader_is_named_with_all_there_is_to_know() {
     ask(cluster.dir(), &[]).says(0, &words);
     let pid = leader.pid().to_string();
     ask(cluster.dir(), &[]).says(0, &[&pid, cluster.dir().to_str().unwrap()]);
+}
+
+#[test]
+fn a_reader_that_leaves_changes_no_exit_code_and_a_full_disk_does() {
+    let cluster = Cluster::new(LONG);
+    let _leader = cluster.leader("node-1");
+    let ask = |stdout: Stdio| {
+        let mut command = common::binary();
+        command.args(["status", "--lock-dir"]).arg(cluster.dir());
+        let output = command.stdout(stdout).stderr(Stdio::piped()).output();
+        let output = output.unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(ask(writer.into()), (Some(0), String::new()));
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let (code, said) = ask(full.into());
+    assert_eq!(code, Some(1));
+    assert!(said.contains("cannot write to stdout"), "{said}");
 }
 
 #[test]

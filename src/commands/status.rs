@@ -1,6 +1,6 @@
 //! `status`: who leads, after one look.
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 
 use anyhow::{Context, Result, bail};
 use leader_demo::store::{Content, Life};
@@ -62,9 +62,11 @@ pub(crate) fn run(status: &Status) -> Result<u8> {
     } else {
         lines(status, seen.as_ref(), reason)
     };
-    io::stdout()
-        .write_all(text.as_bytes())
-        .context("cannot write to stdout")?;
+    match io::stdout().write_all(text.as_bytes()) {
+        // Who reads no further may want the exit code.
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => {}
+        written => written.context("cannot write to stdout")?,
+    }
     match (led, failed) {
         (Led::Yes, _) => Ok(SOMEBODY),
         (Led::No, _) => Ok(NOBODY),

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use leader_demo::LockName;
 use leader_demo::store::file::Filesystem;
 use leader_demo::store::{Life, StoreError};
 use serde::Serialize;
@@ -270,9 +271,11 @@ impl Examined {
             .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
             .filter_map(|entry| {
                 let name = entry.file_name().into_string().ok()?;
-                Some(name.strip_suffix(".lock")?.to_owned())
+                // Strangers may make others, with escapes for terminals say.
+                LockName::new(name.strip_suffix(".lock")?).ok()
             })
-            .filter(|name| name != election.lock_name.as_str() && !name.starts_with(PREFIX))
+            .filter(|name| *name != election.lock_name && !name.as_str().starts_with(PREFIX))
+            .map(|name| name.to_string())
             .collect();
         others.sort();
         if !others.is_empty() {

@@ -67,9 +67,7 @@ pub(super) fn leads_for(reign: &Reign, now: BootTime) -> String {
 }
 
 pub(super) fn process(reign: &Reign) -> String {
-    // Whoever writes the record may write into it what he likes.
-    let host = reign.leader.host.chars();
-    let host: String = host.filter(char::is_ascii_graphic).collect();
+    let host = &reign.leader.host;
     match reign.leader.pid {
         Some(pid) => format!("pid {pid} on {host}"),
         None => format!("on {host}"),
