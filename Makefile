@@ -76,6 +76,10 @@ bench: ## Measure, side by side with flock(1)
 check: ## What CI runs: formatting, lints, documentation, tests
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	@for feature in '' completions http view; do \
+		echo "cargo clippy, with feature '$$feature' alone"; \
+		cargo clippy --quiet --locked --all-targets --no-default-features --features "$$feature" -- -D warnings || exit; \
+	done
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps
 	@$(MAKE) --no-print-directory test
 
