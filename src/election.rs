@@ -639,8 +639,8 @@ impl Election {
         self.retry_at = now + wait.min(most);
     }
 
-    /// Rule 13: the retry period, shortened by up to a quarter. Each session
-    /// has a share of its own, so those that fell into step fall out of it.
+    /// Rule 13: the retry period, shortened by jitter. Each session has a share
+    /// of it of its own, so those that fell into step fall out of it.
     fn period(&self) -> Duration {
         let scattered = self
             .me
@@ -649,7 +649,7 @@ impl Election {
             .wrapping_mul(0x9e37_79b9_7f4a_7c15)
             >> 64;
         let share = (scattered & 0xff) as u32;
-        self.timing.retry_period() * (1024 - share) / 1024
+        self.timing.retry_period() - self.timing.jitter() * share / 256
     }
 
     /// Announces who leads, where that has changed.

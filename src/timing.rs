@@ -124,6 +124,17 @@ impl Timing {
     pub const fn retry_period(&self) -> Duration {
         self.retry_period
     }
+
+    /// By how much each session shortens its retry period, at the most
+    /// (rule 13).
+    pub fn jitter(&self) -> Duration {
+        self.retry_period / 4
+    }
+
+    /// How often a node looks for requests to the leader (rule 11).
+    pub fn request_period(&self) -> Duration {
+        self.retry_period / 4
+    }
 }
 
 /// L = 10 s, R = 6 s, P = 2 s.

@@ -8,11 +8,8 @@ use crate::driver::Command;
 use crate::node::Shared;
 use crate::store::{Content, LeaseStore};
 
-/// How often it looks, as a share of the retry period. To be woken instead
-/// would take a descriptor that the kernel is slow to close, and it may drop a
-/// dead leader's lock only after that.
-const LOOKS_PER_PERIOD: u32 = 4;
-
+/// Looks again and again: to be woken instead would take a descriptor that the
+/// kernel is slow to close, and it may drop a dead leader's lock only after that.
 /// Runs until the node ends. If a call hangs, nothing else does.
 pub(crate) async fn attend(
     shared: Weak<Shared>,
@@ -22,7 +19,7 @@ pub(crate) async fn attend(
 ) {
     let Some(node) = shared.upgrade() else { return };
     let mut desk = Desk::new(node.me());
-    let pause = node.timing().retry_period() / LOOKS_PER_PERIOD;
+    let pause = node.timing().request_period();
     let ended = node.ended();
     // Kept, it would keep the node.
     drop(node);

@@ -8,12 +8,6 @@ use serde::Serialize;
 use super::measured::Measured;
 use super::report::nanos;
 
-/// Rule 13: jitter shortens a retry period by up to a quarter.
-const SHORTEST_PERIOD: f64 = 0.75;
-
-/// A node looks for requests to the leader so often in a retry period (rule 11).
-const LOOKS_FOR_REQUESTS: u32 = 4;
-
 /// How long one kind of failure leaves nobody leading.
 #[derive(Debug, Serialize)]
 pub(super) struct Failover {
@@ -158,11 +152,12 @@ pub(super) struct Cost {
 }
 
 pub(super) fn cost(timing: &Timing, nodes: u32, measured: &Measured) -> Cost {
-    let a_second = 1.0 / timing.retry_period().as_secs_f64();
+    let times_a_second = |nodes: u32, every: Duration| f64::from(nodes) / every.as_secs_f64();
+    let shortest = timing.retry_period() - timing.jitter();
     let mut cost = Cost {
-        renewals: a_second / SHORTEST_PERIOD,
-        looks: f64::from(nodes - 1) * a_second / SHORTEST_PERIOD,
-        looks_for_requests: f64::from(nodes * LOOKS_FOR_REQUESTS) * a_second,
+        renewals: times_a_second(1, shortest),
+        looks: times_a_second(nodes - 1, shortest),
+        looks_for_requests: times_a_second(nodes, timing.request_period()),
         busy: Duration::ZERO,
     };
     let looks = cost.looks + cost.looks_for_requests;
