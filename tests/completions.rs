@@ -156,6 +156,7 @@ fn fish_completes_commands_flags_and_values() {
     assert_eq!(offers("leader-demo run --log-format "), ["json", "text"]);
     assert_eq!(offers("leader-demo --lock-dir lo"), ["locks/"]);
     assert_eq!(offers("leader-demo run --lease-duration lo"), [""; 0]);
+    assert_eq!(offers("leader-demo completions "), SHELLS);
     assert_eq!(offers("leader-demo run --events lo"), ["locked", "locks/"]);
     let offered = offers("leader-demo ");
     for command in commands() {

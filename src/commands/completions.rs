@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, Write};
 
 use anyhow::{Context, Result};
 use clap::{Arg, ValueHint};
+use clap_complete::Shell;
 
 use crate::cli::{self, Completions};
 
@@ -12,7 +13,10 @@ pub(crate) fn run(asked: &Completions) -> Result<()> {
     // In one piece: what generates it would panic over a pipe that was closed.
     let mut script = Vec::new();
     clap_complete::generate(asked.shell, &mut tree, "leader-demo", &mut script);
-    let script = mend(&String::from_utf8(script)?);
+    let mut script = mend(&String::from_utf8(script)?);
+    if asked.shell == Shell::Fish {
+        script += &words_for_fish(&tree);
+    }
     match io::stdout().write_all(script.as_bytes()) {
         // A reader that has seen enough, as head(1).
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
@@ -29,6 +33,21 @@ fn suggest_files_for_paths_alone(command: clap::Command) -> clap::Command {
     command
         .mut_args(hint)
         .mut_subcommands(suggest_files_for_paths_alone)
+}
+
+/// What may stand behind a command that is no flag: clap_complete leaves it out.
+fn words_for_fish(tree: &clap::Command) -> String {
+    let mut lines = String::new();
+    for command in tree.get_subcommands() {
+        let name = command.get_name();
+        for word in command.get_positionals().flat_map(Arg::get_possible_values) {
+            let word = word.get_name();
+            lines += &format!(
+                "complete -c leader-demo -n \"__fish_leader_demo_using_subcommand {name}\" -f -a \"{word}\"\n"
+            );
+        }
+    }
+    lines
 }
 
 /// What clap_complete 4.6 gets wrong. A text that is not there is none to mend.
