@@ -7,8 +7,9 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use common::Node;
 use common::doctor::{ask, doctor, files_in, is_root, private};
 use common::skip;
 use rustix::process::{Pid, Signal};
@@ -150,6 +151,59 @@ fn ctrl_c_leaves_nothing_behind() {
             assert!(Instant::now() < deadline, "the other process lives on");
         }
     }
+}
+
+#[test]
+fn what_a_killed_doctor_left_the_next_one_removes() {
+    for missing in [false, true] {
+        let root = private();
+        let dir = root.path().join(if missing { "a/b" } else { "" });
+        let mut killed = begun(&dir, root.path());
+        let left = files_in(root.path());
+        killed.signal(Signal::KILL);
+        killed.exit();
+        // It could be one that has just begun.
+        assert_eq!(ask(root.path(), &mut doctor(&dir)).code, 0);
+        let hour_ago = SystemTime::now() - Duration::from_secs(3600);
+        let age = |path: &Path| {
+            fs::File::open(path)
+                .unwrap()
+                .set_modified(hour_ago)
+                .unwrap()
+        };
+        age(&left[0]);
+
+        // Of one that lives, nothing is.
+        let frozen = begun(&dir, root.path());
+        frozen.signal(Signal::STOP);
+        let its = files_in(root.path())
+            .into_iter()
+            .find(|path| *path != left[0])
+            .unwrap();
+        age(&its);
+        assert!(doctor(&dir).output().unwrap().status.success());
+        assert_eq!(files_in(root.path()), [its]);
+    }
+}
+
+/// A doctor that has written a record, somewhere below `root`.
+fn begun(dir: &Path, root: &Path) -> Node {
+    let before = files_in(root);
+    let node = Node::spawn("doctor", doctor(dir));
+    let deadline = Instant::now() + common::PATIENCE;
+    let is_record = |path: &PathBuf| path.file_name().unwrap().as_bytes().starts_with(b"0");
+    let written = |dir: &PathBuf| {
+        let inside = files_in(dir);
+        let deeper = inside.iter().flat_map(|dir| files_in(dir));
+        deeper.chain(inside.clone()).any(|path| is_record(&path))
+    };
+    while !files_in(root)
+        .iter()
+        .any(|new| !before.contains(new) && written(new))
+    {
+        assert!(Instant::now() < deadline, "it tries nothing");
+    }
+    node
 }
 
 /// Whether a path is in any process's command line.

@@ -1,12 +1,14 @@
 //! A lease of its own, made where the nodes' will be, tried and removed.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use leader_demo::store::{LeaseStore, Life, Revision, StoreError, Swap, Witness};
 use leader_demo::{FileStore, Holder, LockName, NodeId, Record, State, Term, clock};
+use rustix::fs::OFlags;
 
 use super::flock::{self, Flock};
 use super::interrupt::Interrupt;
@@ -21,6 +23,9 @@ const CALLS: usize = 300;
 const ACQUISITIONS: usize = 30;
 const TIME: Duration = Duration::from_millis(400);
 
+/// Younger than that, who made it may be about to lock it.
+const SETTLED: Duration = Duration::from_secs(10);
+
 /// Where to try.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Base {
@@ -33,6 +38,8 @@ pub(super) enum Base {
 pub(super) struct Trial<'a> {
     store: Option<FileStore>,
     interrupt: &'a Interrupt,
+    /// Tells the next doctor that this one lives.
+    _lock: Option<File>,
 }
 
 /// What came of it.
@@ -65,7 +72,10 @@ impl<'a> Trial<'a> {
         let mut trial = Self {
             store: None,
             interrupt,
+            _lock: None,
         };
+        let (Base::In(here) | Base::Below(here)) = base;
+        clear_up(here);
         let dir = match base {
             Base::In(dir) => dir.clone(),
             Base::Below(ancestor) => {
@@ -81,9 +91,11 @@ impl<'a> Trial<'a> {
             }
         };
         let path = dir.join(format!("{unique}.lock"));
-        if let Base::In(_) = base {
-            interrupt.leaves(path.clone());
-        }
+        let litter = match base {
+            Base::In(_) => &path,
+            Base::Below(_) => &dir,
+        };
+        interrupt.leaves(litter.clone());
         let opened = match shared {
             true => FileStore::open_shared(&dir, &name),
             false => FileStore::open(&dir, &name),
@@ -93,6 +105,7 @@ impl<'a> Trial<'a> {
             Finding::said_by_store(&StoreError::new(e.to_string().replace(&from, &to)))
         };
         trial.store = Some(opened.map_err(renamed)?);
+        trial._lock = lock(litter).ok();
         Ok(trial)
     }
 
@@ -163,6 +176,37 @@ impl Drop for Trial<'_> {
         self.store = None;
         self.interrupt.tidy();
     }
+}
+
+/// Removes what doctors have left that were killed.
+fn clear_up(dir: &Path) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let a_doctors = name.trim_start_matches('.').starts_with(PREFIX);
+        if a_doctors && is_forsaken(&entry.path()).unwrap_or(false) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Whether it is this user's, and whoever made it has died.
+fn is_forsaken(path: &Path) -> io::Result<bool> {
+    let dir = lock(path)?.metadata()?;
+    let age = clock::wall_time().duration_since(dir.modified()?);
+    Ok(dir.uid() == rustix::process::geteuid().as_raw() && age.is_ok_and(|age| age > SETTLED))
+}
+
+/// Locks a directory, if nobody else has.
+fn lock(dir: &Path) -> io::Result<File> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    let mut options = File::options();
+    let dir = options
+        .read(true)
+        .custom_flags(flags.bits() as i32)
+        .open(dir)?;
+    fs2::FileExt::try_lock_exclusive(&dir)?;
+    Ok(dir)
 }
 
 async fn swap(
