@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use common::Node;
 use common::doctor::{ask, doctor, files_in, is_root, private};
+use common::shell::is_installed;
 use common::skip;
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
@@ -20,14 +21,12 @@ fn with_lie(lie: &str, command: &mut Command) -> Option<TempDir> {
     let dir = tempfile::tempdir().unwrap();
     let (source, lib) = (dir.path().join("lie.c"), dir.path().join("lie.so"));
     fs::write(&source, lie).unwrap();
-    let built = Command::new("cc")
-        .args(["-shared", "-fPIC", "-o"])
-        .args([&lib, &source])
-        .status();
-    if !built.is_ok_and(|status| status.success()) {
-        skip("no C compiler");
+    if !is_installed("cc") {
         return None;
     }
+    let mut cc = Command::new("cc");
+    let cc = cc.args(["-shared", "-fPIC", "-o"]).args([&lib, &source]);
+    assert!(cc.status().unwrap().success(), "{lie}");
     command.env("LD_PRELOAD", &lib);
     Some(dir)
 }
