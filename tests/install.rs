@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use common::shell::{Screen, is_installed, without_the_developers_settings};
+use common::shell::{Screen, is_installed, missing, without_the_developers_settings};
 use tempfile::TempDir;
 
 struct Home(TempDir);
@@ -167,7 +167,7 @@ fn bash_fish_and_zsh_find_their_completions_by_themselves() {
     finds("fish", "true");
     match Path::new(loader).exists() {
         true => finds("bash --norc", &format!("source {loader}")),
-        false => common::skip("bash-completion is not installed"),
+        false => missing("bash-completion"),
     }
 }
 

@@ -170,6 +170,22 @@ fn a_node_is_not_ready_before_its_store_has_answered() {
 }
 
 #[test]
+fn a_watchdog_that_waits_for_another_process_is_not_fed() {
+    let cluster = Cluster::new(&[]);
+    let manager = Manager::new();
+    let mut command = manager.told_by(binary());
+    command.env("WATCHDOG_PID", "1");
+    let flags = ["--node-id=a", "--log-format=json", "--notify-systemd"];
+    command.args(flags).arg("--lock-dir").arg(cluster.dir());
+    let mut node = Node::spawn("a", command);
+    let heard = manager.hears("STATUS=leading in term 1");
+    node.stop();
+    let heard = [heard, manager.hears("STOPPING=1")].concat();
+    assert!(heard.contains(&"READY=1".to_owned()), "{heard:?}");
+    assert!(!heard.contains(&"WATCHDOG=1".to_owned()), "{heard:?}");
+}
+
+#[test]
 fn started_by_hand_there_is_nobody_to_tell() {
     let cluster = Cluster::new(&["--notify-systemd"]);
     cluster.leader("a").stop();
