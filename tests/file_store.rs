@@ -261,6 +261,16 @@ async fn an_unreadable_record_may_hide_a_term_for_every_number_it_stands_for() {
 }
 
 #[tokio::test]
+async fn what_is_no_file_is_no_reason_to_look_again() {
+    let lease = Lease::new();
+    let store = lease.open();
+    let (_, _witness) = swap(&store, None, &record(1)).await;
+    fs::create_dir(lease.number(2)).unwrap();
+    let at = store.read().await.unwrap().unwrap().revision;
+    assert!(timeout(A_WHILE, store.changed(at)).await.is_err());
+}
+
+#[tokio::test]
 async fn many_elections_share_one_directory() {
     let dir = tempfile::tempdir().unwrap();
     for name in ["a", "b", "a.request"] {

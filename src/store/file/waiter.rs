@@ -105,17 +105,15 @@ fn wait(place: &Place, boot_id: Option<&str>, seen: Numbered) -> io::Result<Verd
         return changed;
     };
     let named = directory.load(seen.number).map_err(io::Error::other)?;
-    let Named::File {
-        inode,
-        file,
-        content,
-    } = named
-    else {
+    let (Named::File { inode, .. } | Named::Stray(inode)) = named else {
         return changed;
     };
     if directory.numbered(seen.number, inode) != seen {
         return changed;
     }
+    let Named::File { file, content, .. } = named else {
+        return Ok(Verdict::Meaningless);
+    };
     let Some(record) = locked_by_its_writer(&file, inode, &content, boot_id)? else {
         return Ok(Verdict::Meaningless);
     };
