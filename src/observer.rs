@@ -215,7 +215,10 @@ impl<S: LeaseStore> Observer<S> {
                 return told;
             }
             let asked_at = self.clock.now();
-            let until = self.view.deadline().min(asked_at + ANSWER);
+            // What is due does not wait for an answer; but who slept, and comes
+            // too late for it, looks first what has happened meanwhile.
+            let due = self.view.deadline().max(asked_at + LOOK);
+            let until = due.min(asked_at + ANSWER);
             let looked = tokio::select! {
                 biased;
                 looked = look(&self.store, self.looked.then(|| self.view.at())) => Some(looked),
@@ -235,7 +238,6 @@ impl<S: LeaseStore> Observer<S> {
                 }
                 Some(Err(e)) => self.failed(&e.to_string(), &mut told),
                 None if now >= asked_at + ANSWER => self.failed("no answer", &mut told),
-                // What is due does not wait for an answer.
                 None => false,
             };
             self.view.tick(now, &mut told);
@@ -281,7 +283,8 @@ impl<S: LeaseStore> Observer<S> {
             () = self.store.moved_on(at) => None,
             () = self.timer.wait_until(until) => None,
         };
-        if let Some(revision) = died {
+        // A later one has to be looked at first.
+        if let Some(revision) = died.filter(|died| Some(*died) == at) {
             self.dead = Some(revision);
             let mut told = Vec::new();
             let now = self.clock.now();

@@ -157,6 +157,71 @@ async fn a_future_that_is_dropped_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_slept_past_the_end_of_a_lease_looks_before_it_says_so() {
+    let world = World::new();
+    let a = leader(&world, "a").await;
+    let store = Faulty::new(world.register.clone());
+    store.has(Fault::Slow(Duration::from_millis(1)));
+    let mut observer = observer(&world, store);
+    assert_eq!(sees(&mut observer, secs(1)).await[0], "a elected 1");
+    // Nobody polls it, as if the process was frozen.
+    tokio::time::sleep(secs(60)).await;
+    assert_eq!(sees(&mut observer, secs(1)).await[0], "a renewed");
+    a.stop().await;
+}
+
+/// A store that knows when the holder of its record has died.
+struct Mortal {
+    register: crate::store::memory::MemoryRegister,
+    died: Arc<tokio::sync::Notify>,
+}
+
+impl LeaseStore for Mortal {
+    fn read(&self) -> crate::store::Answer<'_, Result<Option<Observed>, StoreError>> {
+        self.register.read()
+    }
+
+    fn swap(
+        &self,
+        expected: Option<Revision>,
+        next: crate::lease::Record,
+    ) -> crate::store::Answer<'_, Result<crate::store::Swap, StoreError>> {
+        self.register.swap(expected, next)
+    }
+
+    fn changed(&self, _: Revision) -> crate::store::Answer<'_, Wake> {
+        Box::pin(async {
+            self.died.notified().await;
+            self.died.notify_one();
+            Wake::HolderDied(self.read().await.unwrap().unwrap())
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_dies_right_after_a_renewal_is_seen_to_have_died() {
+    let world = World::new();
+    let died = Arc::new(tokio::sync::Notify::new());
+    let store = Mortal {
+        register: world.register.clone(),
+        died: died.clone(),
+    };
+    let mut observer = observer(&world, store);
+    let _a = leader(&world, "a").await;
+    assert_eq!(sees(&mut observer, secs(1)).await, ["a elected 1"]);
+    let dies = async {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        // The store is asked about the revision before.
+        world.overwrite(world.record().unwrap()).await;
+        died.notify_one();
+    };
+    let (seen, ()) = tokio::join!(sees(&mut observer, Duration::from_millis(500)), dies);
+    assert_eq!(seen[0], "a renewed");
+    assert!(seen[1].starts_with("Died"), "{seen:?}");
+    assert_eq!(seen.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_glance_leaves_open_what_this_store_cannot_know() {
     let world = World::new();
     let look = || glance(&world.register);
