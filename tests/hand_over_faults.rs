@@ -116,6 +116,18 @@ fn garbage_for_a_request_disturbs_nobody_and_is_replaced_by_the_next() {
 }
 
 #[test]
+fn of_an_unreadable_lease_nobody_says_that_nobody_leads() {
+    let cluster = Cluster::new(LONG);
+    let mut leader = cluster.leader("node-1");
+    leader.kill();
+    fs::write(cluster.lease().join(format!("{:020}", 1 << 30)), "garbage").unwrap();
+    for asked in ["hand-over", "resign"] {
+        let answer = cluster.ask(&[asked]);
+        answer.is_refused(1, "no telling who leads: the lease record is unreadable");
+    }
+}
+
+#[test]
 fn what_stands_where_the_requests_belong_is_named_and_costs_the_leader_nothing() {
     type Leave = fn(&Path);
     let cases: [(Leave, &str); 5] = [

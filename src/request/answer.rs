@@ -43,6 +43,9 @@ pub enum AskError {
     /// There is no leader to ask.
     #[error("nobody leads")]
     NobodyLeads,
+    /// What the store has is no lease record.
+    #[error("there is no telling who leads: the lease record is unreadable")]
+    Unreadable,
     /// It is that node which leads.
     #[error("{0} leads already")]
     LeadsAlready(NodeId),

@@ -8,19 +8,21 @@ use crate::clock::{BootTime, Clock, SystemClock, Timer};
 use crate::lease::{Holder, Record, State};
 use crate::node::Leader;
 use crate::observer::{Led, glance};
-use crate::store::{Content, LeaseStore, Observed, Revision, StoreError, Swap};
+use crate::store::{Content, LeaseStore, Observed, StoreError, Swap};
+use crate::timing::Timing;
 
 /// How often to look where the store does not say when to.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// How long a store may take to answer, at the least.
-const ANSWER: Duration = Duration::from_secs(1);
+/// How long a store may take to answer.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// Asks the leader to step down, and follows what comes of it.
 ///
-/// It stands for `patience`, or for the leader's lease duration, or until
-/// `cancel` ends; then it is withdrawn, unless the leader has agreed by then:
-/// what is agreed is carried out, and waited for as long again.
+/// It stands for `patience` (at least 100 ms and at most a day), or for the
+/// leader's lease duration, or until `cancel` ends; then it is withdrawn, unless
+/// the leader has agreed by then: what is agreed is carried out, and waited for
+/// as long again.
 ///
 /// ```
 /// # use leader_demo::{LockName, MemoryStore, Node};
@@ -48,7 +50,21 @@ const ANSWER: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// [`AskError`]: it was not granted, or not yet.
+///
+/// # Panics
+/// Outside a tokio runtime with an I/O driver.
 pub async fn ask(
+    store: &impl LeaseStore,
+    wish: Wish,
+    patience: Option<Duration>,
+    cancel: impl Future<Output = ()>,
+    progress: impl FnMut(Progress),
+) -> Result<Answered, AskError> {
+    ask_by(&SystemClock, store, wish, patience, cancel, progress).await
+}
+
+async fn ask_by(
+    clock: &dyn Clock,
     store: &impl LeaseStore,
     wish: Wish,
     patience: Option<Duration>,
@@ -56,10 +72,16 @@ pub async fn ask(
     mut progress: impl FnMut(Progress),
 ) -> Result<Answered, AskError> {
     let register = store.requests().ok_or(AskError::NotSupported)?;
-    let glance = glance(store).await?;
-    let Some((record, holder)) = held(glance.current.as_ref()).filter(|_| glance.led() != Led::No)
-    else {
+    let mut time = Time {
+        clock,
+        timer: clock.timer()?,
+    };
+    let glance = time.limit(glance(store)).await?;
+    if glance.led() == Led::No {
         return Err(AskError::NobodyLeads);
+    }
+    let Some((record, holder)) = held(glance.current.as_ref()) else {
+        return Err(AskError::Unreadable);
     };
     let leader = Leader {
         holder: holder.clone(),
@@ -70,149 +92,197 @@ pub async fn ask(
     {
         return Err(AskError::LeadsAlready(to.clone()));
     }
-    let stands = patience.unwrap_or(record.lease_duration);
-    let mut request = Request {
+    // A record that claims to stand for another time would not be believed.
+    let stands = patience
+        .unwrap_or(record.lease_duration)
+        .clamp(Timing::SHORTEST, Timing::LONGEST);
+    let request = Request {
         asker: Asker::here()?,
         wish,
         stage: Stage::Open,
     };
+    time.limit(put(&*register, &request, &leader, stands))
+        .await?;
+    progress(Progress::Asked(leader.clone(), stands));
+    let now = clock.now();
     let mut asking = Asking {
         store,
         register: &*register,
-        timer: SystemClock.timer()?,
+        time,
         leader,
         stands,
+        request,
+        until: now + stands,
+        held_at: now,
+        released: false,
+        cancelled: false,
     };
-    asking.put(&request).await?;
-    progress(Progress::Asked(asking.leader.clone(), stands));
-    asking.follow(&mut request, cancel, progress).await
-}
-
-struct Asking<'a, S> {
-    store: &'a S,
-    register: &'a dyn LeaseStore,
-    timer: Box<dyn Timer>,
-    leader: Leader,
-    stands: Duration,
-}
-
-impl<S: LeaseStore> Asking<'_, S> {
-    /// Puts the request in the place of any that was not agreed to yet.
-    async fn put(&self, request: &Request) -> Result<(), AskError> {
-        let mut before = self.register.read().await?;
-        loop {
-            if let Some(record) = record(before.as_ref())
-                && let State::Asked(other) = &record.state
-                && matches!(other.stage, Stage::Accepted { .. })
-                && record.term == self.leader.term
-            {
-                let leader = self.leader.holder.node_id.clone();
-                let (pid, host) = other.asker.in_words();
-                return Err(AskError::SteppingDown { leader, pid, host });
-            }
-            let expected = before.map(|seen| seen.revision);
-            let next = request.clone().record(self.leader.term, self.stands);
-            match self.register.swap(expected, next).await? {
-                Swap::Swapped { .. } => return Ok(()),
-                Swap::Conflict(now) => before = now,
+    let mut cancel = std::pin::pin!(cancel);
+    loop {
+        tokio::select! {
+            answer = asking.turn(&mut progress) => if let Some(answer) = answer? {
+                return Ok(answer);
+            },
+            () = &mut cancel, if !asking.cancelled => {
+                asking.cancelled = true;
+                asking.until = clock.now();
             }
         }
     }
+}
 
-    async fn follow(
+struct Time<'a> {
+    clock: &'a dyn Clock,
+    timer: Box<dyn Timer>,
+}
+
+impl Time<'_> {
+    /// What the store answers, if it does so in time.
+    async fn limit<T, E: From<StoreError>>(
         &mut self,
-        request: &mut Request,
-        cancel: impl Future<Output = ()>,
-        mut progress: impl FnMut(Progress),
-    ) -> Result<Answered, AskError> {
-        let mut cancel = std::pin::pin!(cancel);
-        let mut cancelled = false;
-        let mut until = SystemClock.now() + self.stands;
-        let mut released = false;
-        let mut held_at = SystemClock.now();
-        loop {
-            let asked_at = SystemClock.now();
-            let looked = self.look(until).await;
-            let now = SystemClock.now();
-            let (lease, seen) = match looked {
-                Ok(looked) => looked,
-                Err(e) if now >= until => return Err(e.into()),
-                Err(_) => {
-                    self.timer.wait_until(now + LOOK).await;
-                    continue;
-                }
-            };
-            let before = request.stage;
-            let replaced = self.catch_up(request, seen.as_ref());
-            if request.stage != before {
-                let accepted = matches!(request.stage, Stage::Accepted { .. });
-                progress(match accepted {
-                    true => Progress::Accepted,
-                    false => Progress::Confirmed,
-                });
-                if accepted && !cancelled {
-                    until = now + self.stands;
-                }
-            }
-            if !self.has_ended(lease.as_ref()) {
-                held_at = asked_at;
-                replaced?;
-            } else {
-                if !std::mem::replace(&mut released, true) {
-                    progress(Progress::Released);
-                }
-                let gap = now.since(held_at);
-                if let Some(end) = self.outcome(request, lease.as_ref(), gap) {
-                    return end;
-                }
-            }
-            if now >= until && self.give_up(request, seen.as_ref()).await? {
-                return Err(self.too_late(request, released, cancelled));
-            }
-            tokio::select! {
-                () = self.wait(seen.as_ref(), lease.as_ref(), until) => {}
-                () = &mut cancel, if !cancelled => {
-                    cancelled = true;
-                    until = now;
-                }
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let until = self.clock.now() + ANSWER;
+        tokio::select! {
+            biased;
+            answer = call => answer,
+            () = self.timer.wait_until(until) => {
+                Err(StoreError::new("the store does not answer").into())
             }
         }
+    }
+}
+
+/// Puts the request in the place of any that was not agreed to yet.
+async fn put(
+    register: &dyn LeaseStore,
+    request: &Request,
+    leader: &Leader,
+    stands: Duration,
+) -> Result<(), AskError> {
+    let mut before = register.read().await?;
+    loop {
+        if let Some(record) = record(before.as_ref())
+            && let State::Asked(other) = &record.state
+            && matches!(other.stage, Stage::Accepted { .. })
+            && record.term == leader.term
+        {
+            let leader = leader.holder.node_id.clone();
+            let (pid, host) = other.asker.in_words();
+            return Err(AskError::SteppingDown { leader, pid, host });
+        }
+        let expected = before.map(|seen| seen.revision);
+        let next = request.clone().record(leader.term, stands);
+        match register.swap(expected, next).await? {
+            Swap::Swapped { .. } => return Ok(()),
+            Swap::Conflict(now) => before = now,
+        }
+    }
+}
+
+/// A request that was put.
+struct Asking<'a, S> {
+    store: &'a S,
+    register: &'a dyn LeaseStore,
+    time: Time<'a>,
+    leader: Leader,
+    stands: Duration,
+    /// As far as it was seen to have come.
+    request: Request,
+    /// How long to wait for what comes next.
+    until: BootTime,
+    /// When the leader was last seen to hold the lease.
+    held_at: BootTime,
+    released: bool,
+    cancelled: bool,
+}
+
+impl<S: LeaseStore> Asking<'_, S> {
+    /// A look, what follows from it, and a pause. It may be dropped at any point.
+    async fn turn(
+        &mut self,
+        progress: &mut impl FnMut(Progress),
+    ) -> Result<Option<Answered>, AskError> {
+        let asked_at = self.time.clock.now();
+        let looked = self.look().await;
+        let now = self.time.clock.now();
+        let (lease, seen) = match looked {
+            Ok(looked) => looked,
+            Err(e) if now >= self.until => return Err(e.into()),
+            Err(_) => {
+                self.time.timer.wait_until(now + LOOK).await;
+                return Ok(None);
+            }
+        };
+        self.catch_up(now, seen.as_ref(), progress)?;
+        if self.has_ended(lease.as_ref()) {
+            if !std::mem::replace(&mut self.released, true) {
+                progress(Progress::Released);
+            }
+            if let Some(answered) = self.outcome(now, lease.as_ref())? {
+                return Ok(Some(answered));
+            }
+        } else {
+            self.held_at = asked_at;
+        }
+        if now >= self.until && self.give_up(seen.as_ref()).await? {
+            return Err(self.too_late());
+        }
+        self.pause(seen.as_ref(), lease.as_ref()).await;
+        Ok(None)
     }
 
     /// The lease first: where that has ended because of the request, the
     /// request says so by then.
-    async fn look(
-        &mut self,
-        until: BootTime,
-    ) -> Result<(Option<Observed>, Option<Observed>), StoreError> {
+    async fn look(&mut self) -> Result<(Option<Observed>, Option<Observed>), StoreError> {
         let looks = async {
             let lease = self.store.read().await?;
             Ok((lease, self.register.read().await?))
         };
-        tokio::select! {
-            looked = looks => looked,
-            () = self.timer.wait_until(until.max(SystemClock.now() + ANSWER)) => {
-                Err(StoreError::new("the store does not answer"))
-            }
-        }
+        self.time.limit(looks).await
     }
 
     /// Takes note of the others' steps.
-    fn catch_up(&self, request: &mut Request, seen: Option<&Observed>) -> Result<(), AskError> {
-        let Some(State::Asked(now)) = record(seen).map(|record| &record.state) else {
+    fn catch_up(
+        &mut self,
+        now: BootTime,
+        seen: Option<&Observed>,
+        progress: &mut impl FnMut(Progress),
+    ) -> Result<(), AskError> {
+        let Some(State::Asked(seen)) = record(seen).map(|record| &record.state) else {
             return Ok(());
         };
-        if now.asker != request.asker {
-            let (pid, host) = now.asker.in_words();
+        if self.is_accepted() {
+            // Carried out, whatever is asked of the next leader.
+        } else if seen.asker != self.request.asker {
+            let (pid, host) = seen.asker.in_words();
             return Err(AskError::Replaced { pid, host });
+        } else if seen.stage != self.request.stage {
+            match seen.stage {
+                Stage::Confirmed { .. } => progress(Progress::Confirmed),
+                Stage::Accepted { .. } => {
+                    progress(Progress::Accepted);
+                    if !self.cancelled {
+                        self.until = now + self.stands;
+                    }
+                }
+                // By this very asker, which was not told that it had.
+                Stage::Open | Stage::Withdrawn => return Ok(()),
+            }
+            self.request.stage = seen.stage;
         }
-        request.stage = now.stage;
         Ok(())
+    }
+
+    fn is_accepted(&self) -> bool {
+        matches!(self.request.stage, Stage::Accepted { .. })
     }
 
     fn has_ended(&self, lease: Option<&Observed>) -> bool {
         match held(lease) {
-            Some((record, _)) => record.term != self.leader.term,
+            Some((record, holder)) => {
+                record.term != self.leader.term || holder.session != self.leader.holder.session
+            }
             // What cannot be read may be anybody's; it heals.
             None => lease.is_none() || record(lease).is_some(),
         }
@@ -221,55 +291,54 @@ impl<S: LeaseStore> Asking<'_, S> {
     /// What has come of it, now that the leader no longer leads.
     fn outcome(
         &self,
-        request: &Request,
+        now: BootTime,
         lease: Option<&Observed>,
-        gap: Duration,
-    ) -> Option<Result<Answered, AskError>> {
+    ) -> Result<Option<Answered>, AskError> {
         let leader = || self.leader.holder.node_id.clone();
-        let Stage::Accepted { successor } = request.stage else {
-            return Some(Err(AskError::Ended { leader: leader() }));
+        let successor = match self.request.stage {
+            Stage::Accepted { successor } => successor,
+            _ => return Err(AskError::Ended { leader: leader() }),
         };
         let next = held(lease).map(|(record, holder)| Leader {
             holder: holder.clone(),
             term: record.term,
         });
         match (successor, next) {
-            (None, _) => Some(Ok(Answered::Resigned)),
+            (None, _) => Ok(Some(Answered::Resigned)),
             (Some(to), Some(next)) if next.holder.session == to => {
-                Some(Ok(Answered::HandedOver { to: next, gap }))
+                let gap = now.since(self.held_at);
+                Ok(Some(Answered::HandedOver { to: next, gap }))
             }
-            (Some(_), Some(now)) => Some(Err(AskError::AnotherLeads {
+            (Some(_), Some(now)) => Err(AskError::AnotherLeads {
                 leader: leader(),
                 now,
-            })),
-            (Some(_), None) => None,
+            }),
+            (Some(_), None) => Ok(None),
         }
     }
 
     /// Whether it has been withdrawn, or there is nothing to withdraw.
-    async fn give_up(&self, request: &Request, seen: Option<&Observed>) -> Result<bool, AskError> {
-        let (Stage::Open | Stage::Confirmed { .. }, Some(seen)) = (request.stage, seen) else {
+    async fn give_up(&mut self, seen: Option<&Observed>) -> Result<bool, AskError> {
+        let Some(seen) = seen.filter(|_| !self.is_accepted()) else {
             return Ok(true);
         };
         let withdrawn = Request {
             stage: Stage::Withdrawn,
-            ..request.clone()
+            ..self.request.clone()
         };
         let next = withdrawn.record(self.leader.term, self.stands);
+        let swap = self.register.swap(Some(seen.revision), next);
         // If somebody was quicker: that is the answer.
-        Ok(matches!(
-            self.register.swap(Some(seen.revision), next).await?,
-            Swap::Swapped { .. }
-        ))
+        Ok(matches!(self.time.limit(swap).await?, Swap::Swapped { .. }))
     }
 
-    fn too_late(&self, request: &Request, released: bool, cancelled: bool) -> AskError {
+    fn too_late(&self) -> AskError {
         let leader = self.leader.holder.node_id.clone();
         let after = self.stands;
-        match (request.stage, &request.wish) {
-            (Stage::Accepted { .. }, _) if released => AskError::NotTaken { leader },
+        match (self.request.stage, &self.request.wish) {
+            (Stage::Accepted { .. }, _) if self.released => AskError::NotTaken { leader },
             (Stage::Accepted { .. }, _) => AskError::StillWorking { leader },
-            _ if cancelled => AskError::Withdrawn { leader },
+            _ if self.cancelled => AskError::Withdrawn { leader },
             (Stage::Open, Wish::HandOver { to }) => AskError::NotConfirmed {
                 target: to.clone(),
                 leader,
@@ -279,14 +348,15 @@ impl<S: LeaseStore> Asking<'_, S> {
         }
     }
 
-    async fn wait(&mut self, seen: Option<&Observed>, lease: Option<&Observed>, until: BootTime) {
+    async fn pause(&mut self, seen: Option<&Observed>, lease: Option<&Observed>) {
         let at = |seen: Option<&Observed>| seen.map(|seen| seen.revision);
-        let (seen, lease): (Option<Revision>, Option<Revision>) = (at(seen), at(lease));
-        let look = (SystemClock.now() + LOOK).min(until);
+        let now = self.time.clock.now();
+        let due = Some(self.until).filter(|until| now < *until);
+        let look = (now + LOOK).min(due.unwrap_or(BootTime::NEVER));
         tokio::select! {
-            () = self.register.moved_on(seen) => {}
-            () = self.store.moved_on(lease) => {}
-            () = self.timer.wait_until(look) => {}
+            () = self.register.moved_on(at(seen)) => {}
+            () = self.store.moved_on(at(lease)) => {}
+            () = self.time.timer.wait_until(look) => {}
         }
     }
 }
@@ -302,3 +372,6 @@ fn held(seen: Option<&Observed>) -> Option<(&Record, &Holder)> {
     let record = record(seen)?;
     Some((record, record.holder()?))
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use super::{Desk, Step};
 use crate::clock::{Clock, Timer};
 use crate::driver::Command;
 use crate::node::Shared;
-use crate::store::{Content, LeaseStore};
+use crate::store::{Content, LeaseStore, Swap};
 
 /// Looks again and again: to be woken instead would take a descriptor that the
 /// kernel is slow to close, and it may drop a dead leader's lock only after that.
@@ -52,7 +52,9 @@ async fn look(
         match step {
             Step::Say(request) => {
                 let next = request.record(record.term, record.lease_duration);
-                if register.swap(Some(seen.revision), next).await.is_err() {
+                let said = register.swap(Some(seen.revision), next).await;
+                // Whatever is there instead has time until the next look.
+                if !matches!(said, Ok(Swap::Swapped { .. })) {
                     return;
                 }
             }
