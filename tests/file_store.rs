@@ -38,6 +38,13 @@ impl Lease {
     }
 }
 
+fn vacant(term: u64) -> Record {
+    Record {
+        state: State::Vacant { successor: None },
+        ..record(term)
+    }
+}
+
 fn record(term: u64) -> Record {
     Record {
         term: Term::new(term).unwrap(),
@@ -242,6 +249,28 @@ async fn what_sessions_leave_behind_is_collected_and_the_living_are_spared() {
     let (_, _witness) = swap(&third, Some(first), &record(2)).await;
     tidied(&third).await;
     assert_eq!(lease.claims(), 2, "its own, and the one that waits");
+}
+
+#[tokio::test]
+async fn what_a_killed_asker_leaves_behind_is_collected_by_the_next() {
+    let lease = Lease::new();
+    let store = lease.open();
+    let (_, _witness) = swap(&store, None, &record(1)).await;
+    let requests = store.requests().unwrap();
+    let asked = requests.swap(None, vacant(1)).await.unwrap();
+    let Swap::Swapped { revision, .. } = asked else {
+        panic!("nobody else asks")
+    };
+    let claims = store.path().join("request.lock/claims");
+    fs::write(claims.join("half-written"), "{").unwrap();
+    requests.swap(Some(revision), vacant(1)).await.unwrap();
+    drop(requests);
+    let gone = async {
+        while fs::read_dir(&claims).unwrap().count() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(PATIENCE, gone).await.unwrap();
 }
 
 #[tokio::test]

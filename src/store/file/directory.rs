@@ -20,8 +20,9 @@ pub(super) struct Place {
     lock_dir: PathBuf,
     path: PathBuf,
     shared: bool,
-    /// In another lease's directory, which is not this one's to make.
-    within: bool,
+    /// In another lease's directory, which is not this one's to make: it holds
+    /// what is asked for, and nobody acquires it.
+    pub(super) within: bool,
 }
 
 /// Which file it is, whatever its names.

@@ -339,7 +339,7 @@ impl Register {
         if older.directory != newer.directory || steps.is_none_or(|steps| steps > KEPT) {
             return Ok(None);
         }
-        let between = older.number + 1..newer.number;
+        let between = (older.number..newer.number).skip(1);
         between.map(|n| record_at(directory, n)).collect()
     }
 
@@ -421,7 +421,8 @@ impl Register {
             }
             used
         });
-        if collect {
+        // What nobody ever acquires is tidied by whoever writes to it.
+        if collect || ended && self.place.within {
             collector::collect(directory, &self.made);
         }
         if ended {
