@@ -136,8 +136,7 @@ impl Election {
 
     /// Whether this node wants to lead, and from when on.
     pub(crate) fn candidate_from(&self) -> Option<BootTime> {
-        let follows = matches!(self.role, Role::Follower);
-        (self.campaigning && follows).then_some(self.out_until)
+        self.campaigning.then_some(self.out_until)
     }
 
     /// Whether leading is to end as soon as the work has stopped.

@@ -404,13 +404,12 @@ impl Shared {
 
     /// Where it stands as far as requests go.
     pub(crate) fn part(&self) -> Part {
-        let now = self.clock.now();
-        let leads = self.belief_at(now).map(|(term, _)| term);
+        let leads = self.leads();
         let standing = self.standing.borrow();
-        let other = standing.other.as_ref().filter(|(_, _, until)| now < *until);
         Part {
             leads,
-            follows: other.map(|(_, term, _)| *term),
+            // Also where it may be silent: then nothing comes of it.
+            follows: standing.other.as_ref().map(|(_, term, _)| *term),
             candidate_from: standing.candidate_from,
         }
     }

@@ -100,7 +100,7 @@ impl Histogram {
 /// The driver's: makes numbers of what it hears and does.
 #[derive(Debug, Default)]
 pub(crate) struct Counter {
-    /// Since when a renewal is under way.
+    /// When the last swap was asked for, if that was a renewal.
     renewing: Option<BootTime>,
     newest: Option<Leadership>,
     /// The other leader, as it was seen last.
@@ -139,13 +139,9 @@ impl Counter {
     ) {
         for action in actions {
             match action {
-                Action::Read => self.renewing = None,
                 // Who believes renews; others acquire or release.
                 Action::Swap { .. } => self.renewing = election.belief().map(|_| now),
-                Action::Abandon => {
-                    self.renewing = None;
-                    tally.store_errors += 1;
-                }
+                Action::Abandon => tally.store_errors += 1,
                 Action::Announce(Change::Elected { term, .. }) => {
                     // With no term between, nobody led since: the swap saw to that.
                     if let Some(before) = self.newest
@@ -173,12 +169,12 @@ impl Counter {
 
     fn look(&mut self, now: BootTime, other: Option<(Term, BootTime)>, tally: &mut Tally) {
         let before = std::mem::replace(&mut self.other, other);
+        let lived = self.newest.is_some_and(|newest| newest.led_at.is_some());
         match (before, other) {
             (before, other) if before == other => {}
             // It has renewed; or it is known to have died, and lived until now
             // if it was ever seen to live.
             (Some((term, before)), Some((same, until))) if term == same => {
-                let lived = self.newest.is_some_and(|newest| newest.led_at.is_some());
                 if until > before || lived {
                     self.led(term, now);
                 }
@@ -189,12 +185,8 @@ impl Counter {
                 self.began(term, led_at, tally);
             }
             // It has released the lease; or this node leads now, which is newer.
-            (Some((term, _)), None) => {
-                if self.newest.is_some_and(|newest| newest.led_at.is_some()) {
-                    self.led(term, now);
-                }
-            }
-            (None, None) => {}
+            (Some((term, _)), None) if lived => self.led(term, now),
+            (_, None) => {}
         }
     }
 

@@ -224,6 +224,43 @@ async fn a_leader_that_was_never_seen_to_live_makes_no_gap() {
     assert_eq!(b.tally().transitions, 1);
 }
 
+/// A store that knows from the start that the holder is dead.
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_was_dead_when_it_was_first_seen_makes_no_gap() {
+    struct Mortuary(crate::store::memory::MemoryRegister);
+    impl LeaseStore for Mortuary {
+        fn read(&self) -> Answer<'_, Result<Option<Observed>, StoreError>> {
+            self.0.read()
+        }
+
+        fn swap(
+            &self,
+            expected: Option<Revision>,
+            next: Record,
+        ) -> Answer<'_, Result<Swap, StoreError>> {
+            self.0.swap(expected, next)
+        }
+
+        fn changed(&self, _: Revision) -> Answer<'_, Wake> {
+            Box::pin(async {
+                sleep(secs(1)).await;
+                Wake::HolderDied(self.0.read().await.unwrap().unwrap())
+            })
+        }
+    }
+    let world = World::new();
+    let (a, store) = world.node_with_faults("a");
+    a.stand();
+    sleep(secs(1)).await;
+    store.has(Fault::Hangs);
+    sleep(secs(3600)).await;
+    let b = world.node_on("b", Mortuary(world.register.clone()));
+    b.stand();
+    sleep(secs(2)).await;
+    assert!(b.is_leader());
+    assert_eq!(b.tally().failover_gaps.count(), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn transitions_are_leaderships_that_follow_another() {
     let world = World::new();

@@ -3,7 +3,7 @@
 use super::*;
 use crate::lease::SessionId;
 use crate::request::{Asker, Request, Stage, Wish};
-use crate::store::LeaseStore;
+use crate::store::{Content, LeaseStore};
 
 impl World {
     /// Asks the leader of term 1, and waits for longer than an answer takes.
@@ -85,6 +85,42 @@ async fn run_drops_its_work_when_it_is_asked_to_resign_and_campaigns_again() {
     world.asks(Wish::Resign).await;
     assert_eq!(world.state(), "vacant 1");
     assert_eq!(runs.await.unwrap(), Ok(term(2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leads_no_longer_agrees_to_nothing_while_it_gives_the_lease_back() {
+    let world = World::new();
+    let (a, store) = world.node_with_faults("a");
+    let leadership = a.campaign().await.unwrap();
+    store.has(Fault::Hangs);
+    drop(leadership);
+    sleep(Duration::from_millis(1)).await;
+    assert!(!a.is_leader());
+    world.asks(Wish::Resign).await;
+    assert_eq!(world.state(), "a holds 1");
+    let seen = world.register.requests().unwrap().read().await.unwrap();
+    let Content::Record(record) = seen.unwrap().content else {
+        panic!("memory is not garbled")
+    };
+    let State::Asked(request) = record.state else {
+        panic!("it was asked")
+    };
+    assert_eq!(request.stage, Stage::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn to_step_down_in_another_term_is_asked_of_another() {
+    let world = World::new();
+    let a = world.node("a");
+    let leadership = a.campaign().await.unwrap();
+    for (of, ending) in [(2, false), (1, true)] {
+        leadership.shared().tell(Command::StepDown {
+            term: term(of),
+            ending: Ending::Resigned,
+        });
+        let asked_to_end = timeout(secs(1), leadership.ending()).await.is_ok();
+        assert_eq!(asked_to_end, ending, "{of}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -238,6 +238,11 @@ impl LeaseStore for Faulty {
     fn changed(&self, seen: Revision) -> Answer<'_, Wake> {
         self.register.changed(seen)
     }
+
+    /// With which nothing is wrong.
+    fn requests(&self) -> Option<Arc<dyn LeaseStore>> {
+        self.register.requests()
+    }
 }
 
 /// All that has been told so far and not been looked at.
