@@ -3,7 +3,7 @@
 use super::*;
 use crate::lease::SessionId;
 use crate::request::{Asker, Request, Stage, Wish};
-use crate::store::{Content, LeaseStore};
+use crate::store::{Content, LeaseStore, Revision};
 
 impl World {
     /// Asks the leader of term 1, and waits for longer than an answer takes.
@@ -108,6 +108,48 @@ async fn who_leads_no_longer_agrees_to_nothing_while_it_gives_the_lease_back() {
     assert_eq!(request.stage, Stage::Open);
 }
 
+/// Whoever swaps is told that what it expected is what is in its way.
+struct Stubborn(Arc<dyn LeaseStore>);
+
+impl LeaseStore for Stubborn {
+    fn read(&self) -> Answer<'_, Result<Option<Observed>, StoreError>> {
+        self.0.read()
+    }
+
+    fn swap(&self, _: Option<Revision>, _: Record) -> Answer<'_, Result<Swap, StoreError>> {
+        Box::pin(async { Ok(Swap::Conflict(self.read().await?)) })
+    }
+}
+
+/// The world notices who spins.
+#[tokio::test(start_paused = true)]
+async fn a_register_that_takes_no_answer_is_not_asked_again_and_again() {
+    struct WithStubborn(crate::store::memory::MemoryRegister);
+    impl LeaseStore for WithStubborn {
+        fn read(&self) -> Answer<'_, Result<Option<Observed>, StoreError>> {
+            self.0.read()
+        }
+
+        fn swap(
+            &self,
+            expected: Option<Revision>,
+            next: Record,
+        ) -> Answer<'_, Result<Swap, StoreError>> {
+            self.0.swap(expected, next)
+        }
+
+        fn requests(&self) -> Option<Arc<dyn LeaseStore>> {
+            Some(Arc::new(Stubborn(self.0.requests()?)))
+        }
+    }
+    let world = World::new();
+    let a = world.node_on("a", WithStubborn(world.register.clone()));
+    a.stand();
+    sleep(secs(1)).await;
+    world.asks(Wish::Resign).await;
+    assert!(a.is_leader());
+}
+
 #[tokio::test(start_paused = true)]
 async fn to_step_down_in_another_term_is_asked_of_another() {
     let world = World::new();
@@ -133,7 +175,7 @@ async fn a_request_of_a_store_that_keeps_none_is_refused() {
 
         fn swap(
             &self,
-            expected: Option<crate::store::Revision>,
+            expected: Option<Revision>,
             next: Record,
         ) -> Answer<'_, Result<Swap, StoreError>> {
             self.0.swap(expected, next)
