@@ -1,8 +1,13 @@
 //! An observer of real nodes, in virtual time.
 
+use tokio::sync::Notify;
+
 use super::*;
 use crate::driver::tests::world::{Fault, Faulty, World, secs};
+use crate::lease::Record;
 use crate::node::Node;
+use crate::store::memory::MemoryRegister;
+use crate::store::{Answer, Swap};
 
 /// What it sees within a while, as lines.
 async fn sees<S: LeaseStore>(observer: &mut Observer<S>, within: Duration) -> Vec<String> {
@@ -170,42 +175,101 @@ async fn who_slept_past_the_end_of_a_lease_looks_before_it_says_so() {
     a.stop().await;
 }
 
-/// A store that knows when the holder of its record has died.
-struct Mortal {
-    register: crate::store::memory::MemoryRegister,
-    died: Arc<tokio::sync::Notify>,
+/// A store that knows more than memory does.
+struct Knowing {
+    register: MemoryRegister,
+    /// When the holder of the record has died.
+    died: Arc<Notify>,
+    life: Life,
+    between: Option<Vec<Observed>>,
 }
 
-impl LeaseStore for Mortal {
-    fn read(&self) -> crate::store::Answer<'_, Result<Option<Observed>, StoreError>> {
+impl Knowing {
+    fn new(world: &World) -> Self {
+        Self {
+            register: world.register.clone(),
+            died: Arc::new(Notify::new()),
+            life: Life::Alive,
+            between: None,
+        }
+    }
+}
+
+impl LeaseStore for Knowing {
+    fn read(&self) -> Answer<'_, Result<Option<Observed>, StoreError>> {
         self.register.read()
     }
 
     fn swap(
         &self,
         expected: Option<Revision>,
-        next: crate::lease::Record,
-    ) -> crate::store::Answer<'_, Result<crate::store::Swap, StoreError>> {
+        next: Record,
+    ) -> Answer<'_, Result<Swap, StoreError>> {
         self.register.swap(expected, next)
     }
 
-    fn changed(&self, _: Revision) -> crate::store::Answer<'_, Wake> {
+    fn changed(&self, _: Revision) -> Answer<'_, Wake> {
         Box::pin(async {
             self.died.notified().await;
             self.died.notify_one();
             Wake::HolderDied(self.read().await.unwrap().unwrap())
         })
     }
+
+    fn between(
+        &self,
+        _: Revision,
+        _: Revision,
+    ) -> Answer<'_, Result<Option<Vec<Observed>>, StoreError>> {
+        Box::pin(async { Ok(self.between.clone()) })
+    }
+
+    fn life(&self, _: Revision) -> Answer<'_, Result<Life, StoreError>> {
+        Box::pin(async { Ok(self.life) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_dead_or_silent_at_the_first_look_is_no_leader() {
+    for (life, first) in [
+        (Life::Alive, "a elected 1"),
+        (Life::Unknown, "a elected 1"),
+        (Life::Silent, "no leader"),
+        (Life::Dead, "no leader"),
+    ] {
+        let world = World::new();
+        let _a = leader(&world, "a").await;
+        let store = Knowing::new(&world);
+        let mut observer = observer(&world, Knowing { life, ..store });
+        assert_eq!(word(observer.next().await.seen), first, "{life:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_store_has_kept_is_seen_too() {
+    let world = World::new();
+    let _a = leader(&world, "a").await;
+    let mut released = world.record().unwrap();
+    released.state = State::Vacant { successor: None };
+    let between = Some(vec![Observed {
+        revision: Revision::new([100, 0, 0, 0]),
+        content: Content::Record(released.clone()),
+    }]);
+    let store = Knowing::new(&world);
+    let mut observer = observer(&world, Knowing { between, ..store });
+    assert_eq!(word(observer.next().await.seen), "a elected 1");
+    let mut next = world.record().unwrap();
+    next.term = Term::new(2).unwrap();
+    world.overwrite(next).await;
+    let seen = sees(&mut observer, Duration::from_millis(500)).await;
+    assert_eq!(seen[..2], ["1 released", "a elected 2"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_dies_right_after_a_renewal_is_seen_to_have_died() {
     let world = World::new();
-    let died = Arc::new(tokio::sync::Notify::new());
-    let store = Mortal {
-        register: world.register.clone(),
-        died: died.clone(),
-    };
+    let store = Knowing::new(&world);
+    let died = store.died.clone();
     let mut observer = observer(&world, store);
     let _a = leader(&world, "a").await;
     assert_eq!(sees(&mut observer, secs(1)).await, ["a elected 1"]);

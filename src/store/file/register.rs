@@ -335,8 +335,7 @@ impl Register {
             return Ok(None);
         };
         // Numbers of a directory made again continue no earlier ones.
-        let steps = newer.number.checked_sub(older.number);
-        if older.directory != newer.directory || steps.is_none_or(|steps| steps > KEPT) {
+        if older.directory != newer.directory || older.number >= newer.number {
             return Ok(None);
         }
         let between = (older.number..newer.number).skip(1);
