@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use leader_demo::store::{Content, LeaseStore, Observed, Revision, Swap, Wake, Witness};
+use leader_demo::store::{Content, LeaseStore, Life, Observed, Revision, Swap, Wake, Witness};
 use leader_demo::{FileStore, Holder, LockName, NodeId, Record, State, Term};
 use tokio::time::timeout;
 
@@ -287,6 +287,18 @@ async fn an_unreadable_record_may_hide_a_term_for_every_number_it_stands_for() {
         lease_duration,
     };
     assert_eq!(seen.content, hidden);
+}
+
+#[tokio::test]
+async fn who_lives_in_a_directory_made_again_is_not_who_was_seen_in_the_one_before() {
+    let lease = Lease::new();
+    let (watcher, store) = (lease.open(), lease.open());
+    let (before, _witness) = swap(&store, None, &record(1)).await;
+    assert_eq!(watcher.life(before).await.unwrap(), Life::Alive);
+    fs::remove_dir_all(lease.path()).unwrap();
+    let (now, _another) = swap(&lease.open(), None, &record(1)).await;
+    assert_eq!(watcher.life(now).await.unwrap(), Life::Alive);
+    assert_eq!(watcher.life(before).await.unwrap(), Life::Unknown);
 }
 
 #[tokio::test]

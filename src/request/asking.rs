@@ -49,7 +49,8 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// ```
 ///
 /// # Errors
-/// [`AskError`]: it was not granted, or not yet.
+/// [`AskError`]: it was not granted, or not yet. A store that does not answer
+/// within 5 s has failed: then nobody knows what comes of the request.
 ///
 /// # Panics
 /// Outside a tokio runtime with an I/O driver.
