@@ -248,3 +248,25 @@ async fn a_leader_in_a_directory_made_again_is_another_although_its_term_is_the_
     let (asked, ()) = tokio::join!(asks, made_again);
     assert!(matches!(asked, Err(AskError::Ended { .. })), "{asked:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_agreed_is_waited_for_as_long_again() {
+    let (world, store) = played().await;
+    let (clock, from) = (world.clock(), world.now());
+    let asks = ask_by(&*clock, &store, Wish::Resign, None, pending(), |_| {});
+    let accepts = async {
+        tokio::time::sleep(secs(5)).await;
+        let seen = store.requests.read().await.unwrap();
+        let mut accepted = record(seen.as_ref()).unwrap().clone();
+        if let State::Asked(asked) = &mut accepted.state {
+            asked.stage = Stage::Accepted { successor: None };
+        }
+        write(&*store.requests, accepted).await;
+    };
+    let (asked, ()) = tokio::join!(asks, accepts);
+    assert!(
+        matches!(asked, Err(AskError::StillWorking { .. })),
+        "{asked:?}"
+    );
+    assert!(world.now().since(from) >= secs(15));
+}
