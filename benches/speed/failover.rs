@@ -22,7 +22,7 @@ const RETRY: Duration = Duration::from_millis(200);
 const DEADLINE: Duration = Duration::from_millis(600);
 
 /// A follower has looked twice and staged its claim.
-const READY: Duration = Duration::from_millis(450);
+pub(crate) const READY: Duration = Duration::from_millis(450);
 
 /// Lets what the last measurement stirred up come to rest.
 pub(crate) const PAUSE: Duration = Duration::from_millis(4);

@@ -1,28 +1,21 @@
 //! A lease that is handed over on purpose, beside the end of a leader by SIGTERM.
 
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use leader_demo::clock;
+use anyhow::{Context, Result};
+use leader_demo::clock::BootTime;
 use rustix::process::Signal;
 
 use crate::Plan;
-use crate::failover::{PAUSE, Syncs, turns};
-use crate::process::{Place, Process};
-use crate::table::{Bound, Samples, Table, verdict};
+use crate::failover::{PAUSE, READY, Syncs, turns};
+use crate::process::{Place, Process, ours, time};
+use crate::run::command_of;
+use crate::table::{Samples, Table, verdict};
 
 /// Short, so that who asks does not wait long for the nodes to look.
 const RETRY: Duration = Duration::from_millis(200);
-const NODE: [&str; 3] = [
-    "--lease-duration=10m",
-    "--retry-period=200ms",
-    "--heartbeat-period=1h",
-];
-
-/// A follower has looked twice and staged its claim.
-const READY: Duration = Duration::from_millis(450);
+const NODE: [&str; 2] = ["--lease-duration=10m", "--retry-period=200ms"];
 
 /// How long after the old leader's work has stopped the next may lead.
 const TARGET: Duration = Duration::from_millis(5);
@@ -34,145 +27,196 @@ enum How {
     Terminated,
 }
 
-/// A leader and the next one, and how the lease goes from one to the other.
-struct Pair {
+/// What the nodes are.
+#[derive(Clone, Copy)]
+enum Work {
+    /// The demo, whose work stops when it says so.
+    Demo,
+    /// `run`, whose work is a command.
+    Command,
+}
+
+impl Work {
+    fn start(self, dir: &Path) -> Result<Process> {
+        match self {
+            Self::Demo => {
+                let [lease, retry] = NODE;
+                Process::node(dir, &[lease, retry, "--heartbeat-period=1h"])
+            }
+            Self::Command => {
+                let mut run = ours("run", dir);
+                run.args(NODE)
+                    .args(["--log-level=error", "--events=fd:1", "--"]);
+                Process::spawn(command_of(&mut run)?)
+            }
+        }
+    }
+
+    /// When the work of a leader had stopped.
+    fn stopped(self, leader: &Process) -> Result<BootTime> {
+        match self {
+            Self::Demo => {
+                let ended = leader.next("revoked")?.ended_ns;
+                Ok(BootTime::from_nanos(ended.context("revoked says when")?))
+            }
+            Self::Command => Ok(leader.next("command_ended")?.at()),
+        }
+    }
+}
+
+/// Three nodes, and how the lease goes from one to another.
+struct Trio {
+    work: Work,
     how: How,
     dir: PathBuf,
     leader: Process,
-    next: Option<Process>,
-    /// From the old leader's last word to the next one's first.
+    others: Vec<Process>,
+    /// From the end of the old leader's work until the next one leads, and until
+    /// its command's first line.
     gap: Samples,
-    /// From the command's start to its end.
+    line: Samples,
+    /// From the start to the end of the command that asks.
     asked: Samples,
 }
 
-impl Pair {
-    fn new(how: How, place: &Place) -> Result<Self> {
+impl Trio {
+    fn new(work: Work, how: How, place: &Place) -> Result<Self> {
         let dir = place.fresh()?;
-        let leader = Process::node(&dir, &NODE)?;
+        let leader = work.start(&dir)?;
         leader.next("elected")?;
         Ok(Self {
+            work,
             how,
             dir,
             leader,
-            next: None,
+            others: Vec::new(),
             gap: Samples::default(),
+            line: Samples::default(),
             asked: Samples::default(),
         })
     }
 
-    /// A new one for each round, so that all three kinds are alike.
+    /// A new one for each round, so that all kinds are alike.
     fn reset(&mut self) -> Result<()> {
-        let next = Process::node(&self.dir, &NODE)?;
-        next.next("new_leader")?;
-        self.next = Some(next);
+        while self.others.len() < 2 {
+            let other = self.work.start(&self.dir)?;
+            other.next("new_leader")?;
+            self.others.push(other);
+        }
         Ok(())
     }
 
     fn round(&mut self) -> Result<()> {
         std::thread::sleep(PAUSE);
-        let next = self.next.take().context("reset")?;
         match self.how {
-            How::HandedOver => self.asks("hand-over")?,
-            How::Resigned => self.asks("resign")?,
+            How::HandedOver => self.asked.push(time(&mut ours("hand-over", &self.dir))?),
+            How::Resigned => self.asked.push(time(&mut ours("resign", &self.dir))?),
             How::Terminated => drop(self.leader.signal(Signal::TERM)?),
         }
-        let revoked = self.leader.next("revoked")?.at();
-        let elected = next.next("elected")?;
-        self.gap.push(elected.at().since(revoked));
-        self.leader = next;
-        Ok(())
-    }
-
-    fn asks(&mut self, what: &str) -> Result<()> {
-        let start = clock::now();
-        let status = Command::new(env!("CARGO_BIN_EXE_leader-demo"))
-            .args([what, "--lock-dir"])
-            .arg(&self.dir)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .status()?;
-        self.asked.push(clock::now().since(start));
-        if !status.success() {
-            bail!("{what}: {status}");
+        let stopped = self.work.stopped(&self.leader)?;
+        let mut elected = None;
+        for (at, other) in self.others.iter().enumerate() {
+            let said = other.next_of(&["elected", "new_leader"])?;
+            if said.event == "elected" {
+                elected = Some((at, said));
+            }
         }
+        let (at, elected) = elected.context("nobody was elected")?;
+        let next = self.others.remove(at);
+        self.gap.push(elected.at().since(stopped));
+        if let Work::Command = self.work {
+            self.line.push(next.next("works")?.at().since(stopped));
+        }
+        self.leader = next;
         Ok(())
     }
 }
 
 pub(crate) fn on_purpose(plan: &Plan, table: &mut Table) -> Result<()> {
-    const HOW: [How; 3] = [How::HandedOver, How::Resigned, How::Terminated];
-    let mut pairs = Vec::new();
+    let all = [How::HandedOver, How::Resigned, How::Terminated];
+    contest(plan, Work::Demo, &all, plan.rounds.div_ceil(2), table)?;
+    let two = [How::HandedOver, How::Terminated];
+    contest(plan, Work::Command, &two, plan.rounds.div_ceil(4), table)
+}
+
+fn contest(plan: &Plan, work: Work, how: &[How], rounds: usize, table: &mut Table) -> Result<()> {
+    let mut trios = Vec::new();
     let mut syncs = Vec::new();
     for place in &plan.places {
-        for how in HOW {
-            pairs.push(Pair::new(how, place)?);
+        for how in how {
+            trios.push(Trio::new(work, *how, place)?);
         }
         if !place.in_memory {
-            syncs.push(Syncs::new(place)?);
+            syncs.push((place, Syncs::new(place)?));
         }
     }
-    let rounds = plan.rounds.div_ceil(2);
     for round in 0..rounds {
         eprint!("\rhand-over: round {} of {rounds}", round + 1);
-        for pair in &mut pairs {
-            pair.reset()?;
+        for trio in &mut trios {
+            trio.reset()?;
         }
         std::thread::sleep(READY);
-        for turn in turns(round, pairs.len()) {
-            pairs[turn].round()?;
+        for turn in turns(round, trios.len()) {
+            trios[turn].round()?;
         }
-        for sync in &mut syncs {
+        for (_, sync) in &mut syncs {
             sync.round()?;
         }
     }
     eprintln!();
-    for (pairs, place) in pairs.chunks(HOW.len()).zip(&plan.places) {
-        report(pairs, place, table);
+    for (trios, place) in trios.chunks(how.len()).zip(&plan.places) {
+        report(work, trios, place, table);
     }
-    for (sync, place) in syncs
-        .iter()
-        .zip(plan.places.iter().filter(|p| !p.in_memory))
-    {
+    for (place, sync) in &syncs {
         let what = "link(2) + fsync of the directory";
         table.samples(what, &place.name, &sync.took, "of which one is in each");
     }
     Ok(())
 }
 
-fn report(pairs: &[Pair], place: &Place, table: &mut Table) {
+fn report(work: Work, trios: &[Trio], place: &Place, table: &mut Table) {
     let place = &place.name;
-    table.title(&format!("revoked -> next elected, {place}"));
-    let Some(terminated) = pairs.iter().find(|p| p.how == How::Terminated) else {
+    table.title(&match work {
+        Work::Demo => {
+            format!("one of three steps down: its work has stopped -> next elected, {place}")
+        }
+        Work::Command => {
+            format!("the same with run: its command has ended -> next elected, {place}")
+        }
+    });
+    let Some(terminated) = trios.iter().find(|t| t.how == How::Terminated) else {
         return;
     };
-    let bound = Bound {
-        against: "the target",
-        baseline: TARGET,
-        times: 1.0,
-    };
-    for pair in pairs {
-        let ratio = pair.gap.p50().as_secs_f64() / terminated.gap.p50().as_secs_f64();
-        let what = match pair.how {
-            How::HandedOver => format!("hand-over ({ratio:.2}x of SIGTERM's)"),
-            How::Resigned => format!("resign ({ratio:.2}x of SIGTERM's)"),
-            How::Terminated => "SIGTERM".to_owned(),
+    for trio in trios {
+        let what = match trio.how {
+            How::HandedOver => "hand-over",
+            How::Resigned => "resign",
+            How::Terminated => "SIGTERM",
         };
-        table.judged(&what, place, &pair.gap, &bound);
-    }
-    // Each step waits for a look, so half of one at the mean, and some work.
-    for (how, what, steps) in [
-        (How::HandedOver, "hand-over, the command", 2),
-        (How::Resigned, "resign, the command", 1),
-    ] {
-        if let Some(pair) = pairs.iter().find(|p| p.how == how) {
-            let most = RETRY / 4 * steps + Duration::from_millis(50);
-            let remark = format!(
-                "start to end; {steps} looks of {:?} at the most: {}",
-                RETRY / 4,
-                verdict(pair.asked.p50() <= most)
+        let baseline = ("SIGTERM's", terminated.gap.p50());
+        table.promised(what, place, &trio.gap, baseline, TARGET);
+        if let Work::Command = work {
+            let ratio = trio.line.p50().as_secs_f64() / terminated.line.p50().as_secs_f64();
+            let what = format!("{what}, the next command's first line");
+            table.samples(
+                &what,
+                place,
+                &trio.line,
+                format!("{ratio:.2}x of SIGTERM's"),
             );
-            table.samples(what, place, &pair.asked, remark);
         }
+        // Each step waits for a look, so half of one at the mean, and some work.
+        let looks = match trio.how {
+            How::HandedOver => 2,
+            How::Resigned => 1,
+            How::Terminated => continue,
+        };
+        let most = RETRY / 4 * looks + Duration::from_millis(50);
+        let remark = format!(
+            "start to end; {looks} looks of {:?} at the most: {}",
+            RETRY / 4,
+            verdict(trio.asked.p50() <= most)
+        );
+        table.samples(&format!("{what}, the command"), place, &trio.asked, remark);
     }
 }

@@ -1,12 +1,14 @@
 //! A node that has nothing to do, and one that has just been started.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
 use leader_demo::clock;
 
 use crate::Plan;
-use crate::process::{Figures, Process};
+use crate::look;
+use crate::process::{Figures, Place, Process};
 use crate::roles;
 use crate::table::{Bound, Samples, Table, show, verdict};
 
@@ -80,6 +82,30 @@ pub(crate) fn at_rest(plan: &Plan, table: &mut Table) -> Result<()> {
                 verdict(rss < 5000)
             ),
         );
+    }
+    watching(plan, place, &dir, tick, table)
+}
+
+/// Who watches that election, but not while the nodes are measured: what is not
+/// at rest keeps the machine warm for others.
+fn watching(plan: &Plan, place: &Place, dir: &Path, tick: f64, table: &mut Table) -> Result<()> {
+    let watch = look::watcher(dir, &[])?;
+    let view = look::view(dir)?;
+    std::thread::sleep(SETTLE);
+    let mut both = vec![watch.figures()];
+    match &view {
+        Some(view) => both.push(view.figures().child()?),
+        None => table.note("script(1) is not installed: the live view of watch is not measured"),
+    }
+    let shares = shares(&both, "watch, idle", plan.seconds.div_ceil(3))?;
+    for (share, name) in shares.iter().zip(["watch", "watch, the live view"]) {
+        let remark = format!(
+            "{:.1}x of the baseline; target 1 %: {}",
+            share / tick,
+            verdict(*share < 1.0)
+        );
+        let figure = format!("{share:.4} %");
+        table.figure(&format!("{name}: of one core"), &place.name, figure, remark);
     }
     Ok(())
 }

@@ -4,8 +4,8 @@
 //! ```text
 //! cargo bench                      # all of it, some minutes
 //! cargo bench -- --quick           # fewer rounds
-//! cargo bench -- failover idle     # only these: failover, frozen, hand-over, idle, start, renewal,
-//!                                  # growth, run, guard
+//! cargo bench -- failover idle     # only these: failover, frozen, hand-over, status, watch, idle,
+//!                                  # start, renewal, growth, run, guard
 //! ```
 //!
 //! `BENCH_ROUNDS` (200) and `BENCH_SECONDS` (30) set how long, `BENCH_DISK` where
@@ -19,6 +19,7 @@ use anyhow::{Result, bail};
 mod failover;
 mod handover;
 mod idle;
+mod look;
 mod process;
 mod renewal;
 mod roles;
@@ -40,10 +41,12 @@ pub(crate) struct Plan {
 
 type Part = fn(&Plan, &mut Table) -> Result<()>;
 
-const PARTS: [(&str, Part); 9] = [
+const PARTS: [(&str, Part); 11] = [
     ("failover", failover::kill_and_terminate),
     ("frozen", failover::freeze),
     ("hand-over", handover::on_purpose),
+    ("status", look::status),
+    ("watch", look::watch),
     ("idle", idle::at_rest),
     ("start", idle::start),
     ("renewal", renewal::cost),

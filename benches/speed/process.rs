@@ -57,10 +57,14 @@ pub(crate) struct Process {
 /// A line of the demo's JSON output, as far as it matters here.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Line {
-    event: String,
+    pub(crate) event: String,
     boottime_ns: u64,
+    /// When it was read here.
+    #[serde(skip)]
+    pub(crate) read: BootTime,
     /// Who says so: not the process that was spawned, if that spawned another.
-    pid: i32,
+    /// In a line of `watch`, who leads.
+    pid: Option<i32>,
     #[serde(default)]
     pub(crate) acquired: Option<String>,
     #[serde(default)]
@@ -73,7 +77,7 @@ impl Line {
     }
 
     pub(crate) fn pid(&self) -> Result<Pid> {
-        Pid::from_raw(self.pid).context("a pid")
+        self.pid.and_then(Pid::from_raw).context("a pid")
     }
 }
 
@@ -94,9 +98,10 @@ impl Process {
         let (to, lines) = channel();
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let read = clock::now();
                 match serde_json::from_str(&line) {
                     // Whoever asked may have gone.
-                    Ok(line) => drop(to.send(line)),
+                    Ok(line) => drop(to.send(Line { read, ..line })),
                     Err(e) => eprintln!("not understood: {line}: {e}"),
                 }
             }
@@ -138,12 +143,17 @@ impl Process {
 
     /// Waits for the next line about this event; those before it are passed over.
     pub(crate) fn next(&self, event: &str) -> Result<Line> {
+        self.next_of(&[event])
+    }
+
+    /// As [`next`](Self::next), about any of these.
+    pub(crate) fn next_of(&self, events: &[&str]) -> Result<Line> {
         loop {
             let line = self
                 .lines
                 .recv_timeout(PATIENCE)
-                .with_context(|| format!("process {} says no \"{event}\"", self.child.id()))?;
-            if line.event == event {
+                .with_context(|| format!("process {} says none of {events:?}", self.child.id()))?;
+            if events.contains(&&*line.event) {
                 return Ok(line);
             }
         }
@@ -160,6 +170,25 @@ impl Process {
     pub(crate) fn figures(&self) -> Figures {
         Figures(self.pid.as_raw_pid())
     }
+}
+
+/// One of our commands that does something about an election.
+pub(crate) fn ours(command: &str, dir: &Path) -> Command {
+    let mut ours = Command::new(env!("CARGO_BIN_EXE_leader-demo"));
+    ours.args([command, "--lock-dir"]).arg(dir);
+    ours
+}
+
+/// Runs it, and says how long it took from its start to its end.
+pub(crate) fn time(command: &mut Command) -> Result<Duration> {
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let start = clock::now();
+    let status = command.status()?;
+    let took = clock::now().since(start);
+    if !status.success() {
+        bail!("{command:?}: {status}");
+    }
+    Ok(took)
 }
 
 /// What the kernel says of a process, which need not be a child of this one.

@@ -16,7 +16,7 @@ use crate::roles;
 use crate::table::{Samples, Table};
 
 /// A leader reduced to its renewals.
-struct Renewer {
+pub(crate) struct Renewer {
     runtime: tokio::runtime::Runtime,
     store: FileStore,
     record: Record,
@@ -25,7 +25,7 @@ struct Renewer {
 }
 
 impl Renewer {
-    fn new(dir: &Path) -> Result<Self> {
+    pub(crate) fn new(dir: &Path) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         let store = FileStore::open(dir, &LockName::new("lock")?)?;
         let record = Record {
@@ -47,7 +47,7 @@ impl Renewer {
         })
     }
 
-    fn renew(&mut self) -> Result<Duration> {
+    pub(crate) fn renew(&mut self) -> Result<Duration> {
         let next = self.record.clone();
         let start = clock::now();
         let swap = self.store.swap(Some(self.revision), next);

@@ -33,7 +33,7 @@ pub(crate) fn play(args: &[String]) -> Result<()> {
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [STAMP] => say("elected", started),
         [WORK] => {
-            say("elected", started)?;
+            say("works", started)?;
             rest()
         }
         [TICK] => tick(),

@@ -80,7 +80,7 @@ impl Pair {
     fn reset(&mut self) -> Result<()> {
         if self.running.is_none() {
             let runner = self.start()?;
-            let command = runner.next("elected")?.pid()?;
+            let command = runner.next("works")?.pid()?;
             self.running = Some((runner, command));
         }
         self.next = Some(self.start()?);
@@ -101,7 +101,7 @@ impl Pair {
             End::KillRunner => runner.signal(Signal::KILL)?,
             End::Terminate => runner.signal(Signal::TERM)?,
         };
-        let started = next.next("elected")?;
+        let started = next.next("works")?;
         self.took.push(started.at().since(ended));
         self.running = Some((next, started.pid()?));
         Ok(())
@@ -109,7 +109,7 @@ impl Pair {
 }
 
 /// Adds a command that says when its first line ran.
-fn command_of(runner: &mut Command) -> Result<&mut Command> {
+pub(crate) fn command_of(runner: &mut Command) -> Result<&mut Command> {
     let program = std::env::current_exe()?;
     Ok(runner.arg(program).args([roles::FLAG, roles::WORK]))
 }

@@ -84,6 +84,25 @@ impl Table {
         self.samples(what, place, samples, remark);
     }
 
+    /// As [`samples`](Self::samples), with a promise that 99 of 100 have to keep.
+    pub(crate) fn promised(
+        &mut self,
+        what: &str,
+        place: &str,
+        samples: &Samples,
+        (against, baseline): (&str, Duration),
+        most: Duration,
+    ) {
+        let ratio = samples.p50().as_secs_f64() / baseline.as_secs_f64();
+        let remark = format!(
+            "{ratio:.2}x of {against} ({}); worst {}; target {most:?}: {}",
+            show(baseline),
+            show(samples.percentile(100)),
+            verdict(samples.percentile(99) <= most)
+        );
+        self.samples(what, place, samples, remark);
+    }
+
     /// A row with one figure.
     pub(crate) fn figure(
         &mut self,
