@@ -114,19 +114,25 @@ impl Trio {
             How::Terminated => drop(self.leader.signal(Signal::TERM)?),
         }
         let stopped = self.work.stopped(&self.leader)?;
-        let mut elected = None;
+        let mut first = None;
         for (at, other) in self.others.iter().enumerate() {
-            let said = other.next_of(&["elected", "new_leader"])?;
-            if said.event == "elected" {
-                elected = Some((at, said));
+            let said = other.next_of(&["elected", "new_leader", "works"])?;
+            if said.event != "new_leader" {
+                first = Some((at, said));
             }
         }
-        let (at, elected) = elected.context("nobody was elected")?;
+        let (at, mut elected) = first.context("nobody was elected")?;
         let next = self.others.remove(at);
-        self.gap.push(elected.at().since(stopped));
         if let Work::Command = self.work {
-            self.line.push(next.next("works")?.at().since(stopped));
+            let mut works = next.next_of(&["elected", "works"])?;
+            // A wrapper's lines have a thread of their own: its command may be
+            // heard before it.
+            if elected.event == "works" {
+                std::mem::swap(&mut elected, &mut works);
+            }
+            self.line.push(works.at().since(stopped));
         }
+        self.gap.push(elected.at().since(stopped));
         self.leader = next;
         Ok(())
     }
