@@ -4,6 +4,7 @@
 #   DURATION   how long to look, 10s
 #   LEADER_DEMO_BIN   the program to profile, instead of building it
 set -euo pipefail
+[[ -z ${LEADER_DEMO_BIN:-} ]] || LEADER_DEMO_BIN=$(realpath -- "$LEADER_DEMO_BIN")
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 duration=${DURATION:-10s}
 out=target/profile

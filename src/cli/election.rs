@@ -64,7 +64,7 @@ pub(super) struct LeaseFlags {
     )]
     lock_name: LockName,
 
-    /// Where the lease is kept; created when missing [default: /tmp]
+    /// Where the lease is kept; nodes create it when missing [default: /tmp]
     #[arg(long, env = "LEADER_DEMO_LOCK_DIR", value_name = "DIR", value_hint = ValueHint::DirPath)]
     lock_dir: Option<PathBuf>,
 
