@@ -91,6 +91,36 @@ fn the_lease_can_be_handed_round_and_who_gave_it_away_may_have_it_again_at_once(
     assert_one_leader_at_a_time(&[&first, &second]);
 }
 
+/// Nobody else may take a lease that is handed over, so nobody is about to
+/// look who has it now. These look only every eight seconds.
+#[test]
+fn a_leader_that_is_killed_right_after_it_took_over_is_replaced_at_once() {
+    let cluster = Cluster::new(&["--lease-duration=10m", "--retry-period=8s"]);
+    let mut first = cluster.leader("node-1");
+    let mut second = cluster.follower("node-2");
+    cluster.ask(&["hand-over", "--to=node-2"]).is_done();
+    second.until("elected");
+    second.kill();
+    is_elected_at_once(&mut first, 3);
+
+    let mut bystander = cluster.follower("node-3");
+    let mut second = cluster.follower("node-2");
+    cluster.ask(&["hand-over", "--to=node-2"]).is_done();
+    second.until("elected");
+    first.kill();
+    second.kill();
+    is_elected_at_once(&mut bystander, 5);
+}
+
+fn is_elected_at_once(node: &mut Node, term: u64) {
+    let soon = Duration::from_secs(3);
+    let elected = node.next_where(soon, |line| {
+        line["event"] == "elected" && line["term"] == term
+    });
+    let elected = elected.expect("elected long before its next look");
+    assert_eq!(elected["acquired"], "holder_died");
+}
+
 #[test]
 fn who_resigns_leaves_the_lease_to_the_others_at_once_and_stays_out() {
     let cluster = Cluster::new(SHORT);

@@ -69,7 +69,7 @@ pub(super) fn record_at(
 }
 
 /// A record; none where a stranger wrote something else.
-fn record_in(content: &[u8]) -> Result<Option<Record>, DecodeError> {
+pub(super) fn record_in(content: &[u8]) -> Result<Option<Record>, DecodeError> {
     match decode::<Written>(content) {
         Ok(written) => Ok(Some(written.record)),
         Err(DecodeError::Garbled) => Ok(None),

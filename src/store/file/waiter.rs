@@ -3,17 +3,27 @@
 //! A thread of its own waits in `flock(2)` for the claim that the current
 //! record is: it costs no CPU, but can neither be cancelled nor borrowed from
 //! a pool that others need. It ends when the holder closes its claim or dies.
+//!
+//! Nobody holds a vacant record's lock, so there it looks whether somebody has
+//! taken it: else who may not take it would learn only at its next look whose
+//! claim to wait for, and a successor's early death would go unnoticed.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::directory::{Inode, Named, Place};
+use super::directory::{Directory, Inode, Named, Place};
 use super::lock::{lock_shared, locked_by_its_writer};
-use super::reading::{number_of, read_in};
+use super::reading::{number_of, read_in, record_in};
 use super::{Numbered, STACK};
 use crate::store::{Answer, Content, Observed, Revision, Wake};
+
+/// From a vacancy to the first look whether it was taken, and to the last:
+/// each waits as long as all before it. A successor takes a millisecond.
+const FIRST_LOOK: Duration = Duration::from_millis(1);
+const LAST_LOOK: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct Waiters {
@@ -114,6 +124,9 @@ fn wait(place: &Place, boot_id: Option<&str>, seen: Numbered) -> io::Result<Verd
     let Named::File { file, content, .. } = named else {
         return Ok(Verdict::Meaningless);
     };
+    if record_in(&content).is_ok_and(|record| record.is_some_and(|r| r.holder().is_none())) {
+        return taken(&directory, seen);
+    }
     let Some(record) = locked_by_its_writer(&file, inode, &content, boot_id)? else {
         return Ok(Verdict::Meaningless);
     };
@@ -133,4 +146,20 @@ fn wait(place: &Place, boot_id: Option<&str>, seen: Numbered) -> io::Result<Verd
         revision: revision.into(),
         content: Content::Record(record),
     })))
+}
+
+fn taken(directory: &Directory, vacant: Numbered) -> io::Result<Verdict> {
+    let mut pause = FIRST_LOOK;
+    while pause < LAST_LOOK {
+        std::thread::sleep(pause);
+        pause *= 2;
+        if !directory.is_still_there().map_err(io::Error::other)? {
+            return Ok(Verdict::Wake(Wake::Changed(None)));
+        }
+        let current = read_in(directory).map_err(io::Error::other)?;
+        if current.as_ref().map(|seen| seen.revision) != Some(vacant.into()) {
+            return Ok(Verdict::Wake(Wake::Changed(current)));
+        }
+    }
+    Ok(Verdict::Meaningless)
 }
