@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What a key of the demo does: demo-key.sh KEY. What there is to say about it is
-# shown where the keys are explained.
+# shown above the view for some seconds.
 set -euo pipefail
 # shellcheck source=scripts/common.sh
 . "$(dirname -- "$0")/common.sh"
@@ -24,7 +24,15 @@ act() {
     esac
 }
 
+# Not by display-message: while it shows, all panes stand still. Another key's
+# words may take the place of these meanwhile, and stay.
+show() {
+    demo_tmux set -g @said "$1" \; set -g @said-by $$ || return
+    sleep 5
+    [[ $(demo_tmux show -gv @said-by) != "$$" ]] || demo_tmux set -gu @said
+}
+
 said=$(act "$1" 2>&1) || true
-# There is one line, for how it ended. tmux takes # for the beginning of a format.
+# There is one line, for how it ended. tmux takes # for the beginning of a style.
 said=${said##*$'\n'}
-[[ -z $said ]] || demo_tmux display-message "${said//#/##}" 2>/dev/null || true
+[[ -z $said ]] || show "${said//#/##}" 2>/dev/null || true

@@ -21,6 +21,9 @@ build() {
 long='k kill -9 the leader  s SIGSTOP it  c SIGCONT  i Ctrl+C it  h hand over  r resign  a start again  d leave  q end all'
 short='k kill -9  s stop  c cont  h hand over  r resign  a again  d leave  q end'
 
+# Above each pane its title; above the view, for a while, what a key has done.
+title=' #{?#{&&:#{pane_at_bottom},#{@said}},#[reverse] #{@said} #[noreverse],#{pane_title}} '
+
 # A fifth to each node, the rest to the view.
 share=(
     select-layout -t demo even-vertical \;
@@ -34,9 +37,9 @@ open_session() {
     read -r rows columns < <(stty size)
     ((columns > ${#long})) || keys=$short
     demo_tmux start-server \; \
-        set -g mouse on \; set -g history-limit 10000 \; set -g display-time 3000 \; \
+        set -g mouse on \; set -g history-limit 10000 \; \
         set -g default-terminal screen \; set -g escape-time 20 \; \
-        set -g pane-border-status top \; set -g pane-border-format ' #{pane_title} ' \; \
+        set -g pane-border-status top \; set -g pane-border-format "$title" \; \
         set -g status-style default \; set -g status-left "$keys" \; set -g status-left-length 200 \; \
         set -g status-right '' \; set -g window-status-format '' \; set -g window-status-current-format '' \; \
         bind -n Tab select-pane -t :.+ \; bind -n d detach-client \; \

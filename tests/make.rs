@@ -466,6 +466,41 @@ fn in_tmux_the_leader_is_asked_to_hand_over_and_to_resign() {
 }
 
 #[test]
+fn in_tmux_the_panes_go_on_while_a_key_says_what_it_did() {
+    if !tmux_is_installed() {
+        return;
+    }
+    let demo = Demo::new(SHORT);
+    let screen = demo.screen(80, 24);
+    screen.type_line("demo demo-parallel");
+    screen.until_it_shows(&["q end", "Status: LEADER", "term 1  leads"]);
+    let leader = eventually_some("a leader", || demo.leader());
+    screen.press("k");
+    let said = format!("kill -KILL {}", leader.as_raw_nonzero());
+    screen.until_it_shows(&[&said]);
+    // What was drawn with it is one change, perhaps two.
+    let mut seen = vec![screen.shows()];
+    eventually("the panes change", || {
+        let shown = screen.shows();
+        assert!(
+            shown.contains(&said),
+            "it is gone after {} changes",
+            seen.len()
+        );
+        assert!(shown.contains("k kill -9"), "the keys are gone: {shown}");
+        if seen.last() != Some(&shown) {
+            seen.push(shown);
+        }
+        seen.len() > 4
+    });
+    screen.until("that no more", |shown| !shown.contains(&said));
+    screen.until_it_shows(&["who leads ─"]);
+    screen.press("q");
+    screen.until_it_shows(&["The demo has ended"]);
+    demo.assert_nothing_is_left();
+}
+
+#[test]
 fn in_tmux_leaving_the_view_ends_the_demo() {
     if !tmux_is_installed() {
         return;
