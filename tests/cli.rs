@@ -226,9 +226,15 @@ fn a_lock_directory_that_will_not_do_is_refused_with_the_reason() {
         &at("open"),
         None,
         &[],
-        &["writable by others", "chmod go-w", "--shared-dir"],
+        &["writable by others", ": say --shared-dir if", "chmod g-w"],
     );
     chmod(&at("open/leader-election-demo.lock"), 0o777);
+    refused(
+        &at("open"),
+        None,
+        &[],
+        &["writable by others", "chmod go-w"],
+    );
     refused(
         &at("open"),
         None,

@@ -156,17 +156,19 @@ impl Place {
         }
         let others = if self.shared { 0o002 } else { 0o022 };
         if stat.st_mode & others != 0 {
+            // A group's is perhaps in use: to take its right away would end that.
+            let help = match (self.shared, stat.st_mode & 0o002 != 0) {
+                (true, _) => "chmod o-w it",
+                (false, true) => "chmod go-w it",
+                (false, false) => {
+                    "say --shared-dir if it is a group's on purpose, or else chmod g-w it"
+                }
+            };
             return Err(refuse(
                 &self.path,
                 &format!(
-                    "is writable by others (mode {:o}): chmod {} it{}",
-                    stat.st_mode & 0o7777,
-                    if self.shared { "o-w" } else { "go-w" },
-                    if self.shared {
-                        ""
-                    } else {
-                        ", or share it with a group on purpose with --shared-dir"
-                    },
+                    "is writable by others (mode {:o}): {help}",
+                    stat.st_mode & 0o7777
                 ),
             ));
         }
