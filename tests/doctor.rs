@@ -142,13 +142,13 @@ fn what_belongs_to_another_user_is_named() {
     }
     let root = private();
     let as_nobody = |dir: &Path| ask(dir, doctor(dir).uid(NOBODY).gid(NOBODY));
-    as_nobody(root.path()).refused("may not write there");
+    as_nobody(root.path()).refused("you (nobody) may not write to it: it is root's, mode 755");
     as_nobody(&root.path().join("missing")).refused("cannot be made");
 
     let theirs = root.path().join("theirs");
     fs::create_dir(&theirs).unwrap();
     chown(&theirs, Some(NOBODY), None).unwrap();
-    judged(&theirs, &[]).refused("belongs to user 65534");
+    judged(&theirs, &[]).refused("belongs to nobody");
     as_nobody(&theirs).fit();
 
     // Made by root, for nobody: a node of that user can use it.
@@ -162,6 +162,35 @@ fn what_belongs_to_another_user_is_named() {
     assert_eq!(files_in(&lease), [lease.join("claims")]);
     let report = judged(root.path(), &[]).refused("belongs to user 65534");
     report.says("refused", "run this as that user");
+}
+
+#[test]
+fn what_cannot_be_seen_is_not_called_fine() {
+    if !is_root() {
+        return;
+    }
+    let cluster = Cluster::new(&[]);
+    chmod(cluster.dir(), 0o700);
+    let _leader = cluster.leader("node-1");
+    let as_nobody = |dir: &Path| ask(dir, doctor(dir).uid(NOBODY).gid(NOBODY));
+    let report = as_nobody(cluster.dir()).refused("it is root's, mode 700");
+    report.says(
+        "refused",
+        "cannot be seen whether there is such an election",
+    );
+    let claims =
+        |says: &str| says.contains("may write to it (") || says.contains("no such election");
+    for finding in report.findings().filter(|finding| finding["mark"] == "ok") {
+        assert!(!claims(finding["says"].as_str().unwrap()), "{finding}");
+    }
+
+    let inside = cluster.dir().join("inside");
+    let report = as_nobody(&inside).refused("cannot be seen whether");
+    assert!(report.directory("exists").is_null());
+
+    // What an unknown filesystem keeps is not known.
+    let report = judged(Path::new("/proc/1"), &[]).refused("it is yours, mode 555");
+    report.says("warning", "may not survive a restart");
 }
 
 #[test]

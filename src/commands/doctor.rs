@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `doctor/timing.rs` | what the durations promise: pure arithmetic |
 //! | `doctor/advice.rs` | how short a lease may be: pure arithmetic, and why |
-//! | `doctor/directory.rs` | the lock directory, with `access.rs`, `restart.rs` and `lease.rs` |
+//! | `doctor/directory.rs` | the lock directory, with `access.rs` (and `names.rs`), `restart.rs` and `lease.rs` |
 //! | `doctor/trial.rs` | a lease of its own, tried and removed; `flock.rs` with a second process |
 //! | `doctor/machine.rs` | boot id, clocks, timers |
 //! | `doctor/report.rs` | findings, as text and as JSON |
@@ -24,6 +24,7 @@ mod interrupt;
 mod lease;
 mod machine;
 mod measured;
+mod names;
 mod report;
 mod restart;
 mod timing;

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use rustix::fs::{Access, AtFlags, CWD};
 
+use super::names;
 use super::report::Finding;
 
 /// What there is to say of who owns a directory.
@@ -45,9 +46,10 @@ pub(super) fn writers(dir: Owned, me: u32, shared: bool) -> Option<Finding> {
     if dir.everybody() && !dir.sticky() {
         return None;
     }
+    let owner = names::user(user);
     Some(if user != 0 && user != me {
         let says = format!(
-            "it belongs to user {user} (mode {mode:o}), who may remove the lease under its nodes"
+            "it belongs to {owner} (mode {mode:o}), who may remove the lease under its nodes"
         );
         match shared {
             true => Finding::note(says, "share a directory only with whom you trust"),
@@ -59,21 +61,32 @@ pub(super) fn writers(dir: Owned, me: u32, shared: bool) -> Option<Finding> {
             "to keep strangers from taking its name first choose a directory of your own",
         )
     } else if mode & 0o020 != 0 && !dir.sticky() && !shared {
+        let group = names::group(group);
         Finding::warning(
-            format!(
-                "group {group} may write to it (mode {mode:o}), so its members may remove the lease"
-            ),
+            format!("{group} may write to it (mode {mode:o}), so its members may remove the lease"),
             "chmod g-w it, or say --shared-dir if that is meant",
         )
     } else {
         let others = match mode & 0o020 != 0 {
-            true => format!(" and group {group}"),
+            true => format!(" and {}", names::group(group)),
             false => String::new(),
         };
-        Finding::ok(format!(
-            "user {user}{others} may write to it (mode {mode:o})"
-        ))
+        Finding::ok(format!("{owner}{others} may write to it (mode {mode:o})"))
     })
+}
+
+/// What keeps this user from the lock directory.
+pub(super) fn barred(dir: Owned, me: u32) -> Finding {
+    let Owned { user, mode, .. } = dir;
+    let whose = match user == me {
+        true => "yours".into(),
+        false => format!("{}'s", names::user(user)),
+    };
+    let me = names::user(me);
+    Finding::refused(
+        format!("you ({me}) may not write to it: it is {whose}, mode {mode:o}"),
+        "run this as the user that runs the nodes, or choose a directory that it may write to",
+    )
 }
 
 /// A directory above, in which everybody may put another one in its place.

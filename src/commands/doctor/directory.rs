@@ -29,7 +29,8 @@ const NAMED: usize = 5;
 #[derive(Debug, Serialize)]
 pub(super) struct Directory {
     path: PathBuf,
-    exists: bool,
+    /// None: it cannot be seen.
+    exists: Option<bool>,
     filesystem: Option<String>,
     pub(super) local: bool,
     hard_links: Option<bool>,
@@ -55,7 +56,7 @@ pub(super) struct Examined {
 pub(super) async fn examine(election: &Election, interrupt: &Interrupt) -> Examined {
     let dir = &election.place.dir;
     let here = nearest(dir);
-    let exists = here == *dir;
+    let (exists, finding) = is_there(dir, &here);
     let mut examined = Examined {
         facts: Directory {
             path: dir.clone(),
@@ -71,18 +72,33 @@ pub(super) async fn examine(election: &Election, interrupt: &Interrupt) -> Exami
             other_elections: Vec::new(),
             lease: None,
         },
-        findings: vec![Finding::ok(match exists {
-            true => format!("{} is there", dir.display()),
-            false => format!("{} will be made, in {}", dir.display(), here.display()),
-        })],
+        findings: vec![finding],
         measured: None,
     };
     examined.filesystem(&here, dir);
-    examined.who_may_write(&here, exists, election.place.shared);
+    let barred = examined.who_may_write(&here, election);
     let usable = examined.lease(election).await;
-    examined.try_out(&here, election, usable, interrupt).await;
+    if !barred {
+        examined.try_out(&here, election, usable, interrupt).await;
+    }
     examined.others(dir, election);
     examined
+}
+
+fn is_there(dir: &Path, here: &Path) -> (Option<bool>, Finding) {
+    let (name, above) = (dir.display(), here.display());
+    match std::fs::symlink_metadata(dir) {
+        Ok(_) => (Some(true), Finding::ok(format!("{name} is there"))),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let says = format!("{name} will be made, in {above}");
+            (Some(false), Finding::ok(says))
+        }
+        Err(e) => {
+            let says = format!("it cannot be seen whether {name} is there: {e}");
+            let remedy = "run this as the user that runs the nodes, or choose another directory";
+            (None, Finding::refused(says, remedy))
+        }
+    }
 }
 
 /// The directory itself, or what is nearest above it.
@@ -182,13 +198,26 @@ impl Examined {
         });
     }
 
-    fn who_may_write(&mut self, here: &Path, exists: bool, shared: bool) {
-        if exists && let Ok(metadata) = std::fs::metadata(here) {
+    /// Whether there is nothing in it that this user may write to.
+    fn who_may_write(&mut self, here: &Path, election: &Election) -> bool {
+        let mut barred = false;
+        if self.facts.exists == Some(true)
+            && let Ok(metadata) = std::fs::metadata(here)
+            && metadata.is_dir()
+        {
+            let owned = Owned::from(&metadata);
             let me = rustix::process::geteuid().as_raw();
-            self.findings
-                .extend(access::writers(Owned::from(&metadata), me, shared));
+            let denied = |e: io::Error| e.kind() == io::ErrorKind::PermissionDenied;
+            // Where the lease is there already, that one is what counts.
+            barred = access::may_write(here).is_err_and(denied)
+                && std::fs::symlink_metadata(lease::path(election)).is_err();
+            self.findings.extend(match barred {
+                true => Some(access::barred(owned, me)),
+                false => access::writers(owned, me, election.place.shared),
+            });
         }
         self.findings.extend(access::open_above(here));
+        barred
     }
 
     /// Looks at the lease that may be there; whether it could be used.
@@ -208,10 +237,10 @@ impl Examined {
         interrupt: &Interrupt,
     ) {
         let base = match (self.facts.exists, usable) {
-            (false, _) => Base::Below(here.to_owned()),
+            (Some(false), _) => Base::Below(here.to_owned()),
             // Somebody made it for us, in a directory that is not ours to write.
-            (true, Some(lease)) if access::may_write(here).is_err() => Base::In(lease),
-            (true, _) => Base::In(here.to_owned()),
+            (_, Some(lease)) if access::may_write(here).is_err() => Base::In(lease),
+            _ => Base::In(here.to_owned()),
         };
         let lease = lease::path(election);
         let trial = match Trial::start(&base, &lease, election.place.shared, interrupt) {

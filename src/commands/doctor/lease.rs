@@ -1,5 +1,6 @@
 //! The lease that is there already: may we use it, and who leads?
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,9 +39,17 @@ pub(super) fn path(election: &Election) -> PathBuf {
 /// Looks at it, and changes nothing.
 pub(super) async fn look(election: &Election) -> (Option<Lease>, Vec<Finding>) {
     let path = path(election);
-    if std::fs::symlink_metadata(&path).is_err() {
-        // Or the lock directory is at fault, which is said elsewhere.
-        return (None, vec![Finding::ok("there is no such election yet")]);
+    if let Err(e) = std::fs::symlink_metadata(&path) {
+        let findings = match e.kind() {
+            ErrorKind::NotFound => vec![Finding::ok("there is no such election yet")],
+            ErrorKind::PermissionDenied => vec![Finding::refused(
+                "it cannot be seen whether there is such an election",
+                "run this as the user that runs the nodes",
+            )],
+            // The lock directory is at fault, which is said elsewhere.
+            _ => Vec::new(),
+        };
+        return (None, findings);
     }
     let (seen, life) = match see(election).await {
         Ok(seen) => seen,
@@ -49,7 +58,7 @@ pub(super) async fn look(election: &Election) -> (Option<Lease>, Vec<Finding>) {
     let (lease, mut findings) = describe(seen, life, election);
     for dir in [path.clone(), path.join("claims")] {
         if let Err(e) = access::may_write(&dir)
-            && e.kind() != std::io::ErrorKind::NotFound
+            && e.kind() != ErrorKind::NotFound
         {
             let says = format!(
                 "{}: {e}: no node of this user can be elected",

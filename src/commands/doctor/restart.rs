@@ -53,6 +53,16 @@ pub(super) fn survival(path: &Path, filesystem: Filesystem, rules: Option<&[Rule
     if name == "overlayfs" {
         return Survival::Unknown("a container's own layer goes with the container".into());
     }
+    match ruled(path, rules) {
+        Survival::Yes if filesystem.name().is_none() => {
+            Survival::Unknown("its filesystem is not known".into())
+        }
+        ruled => ruled,
+    }
+}
+
+/// What is left of what is on a disk.
+fn ruled(path: &Path, rules: Option<&[Rule]>) -> Survival {
     let Some(rules) = rules else {
         return match path.starts_with("/tmp") {
             true => Survival::Unknown("many systems empty /tmp at start".into()),
@@ -146,7 +156,6 @@ mod tests {
 
     #[test]
     fn what_a_restart_leaves_follows_from_the_rules_of_the_system() {
-        let disk = Filesystem::of(Path::new("/proc")).unwrap();
         let rules = parse(RULES);
         for (path, expected) in [
             (
@@ -167,15 +176,14 @@ mod tests {
             ("/var/lib/file", "Yes"),
             ("/var/lib/locks", "Yes"),
         ] {
-            let said = format!("{:?}", survival(Path::new(path), disk, Some(&rules)));
+            let said = format!("{:?}", ruled(Path::new(path), Some(&rules)));
             assert!(said.starts_with(expected), "{path}: {said}");
         }
     }
 
     #[test]
     fn without_rules_only_tmp_is_doubtful() {
-        let disk = Filesystem::of(Path::new("/proc")).unwrap();
-        let said = |path| survival(Path::new(path), disk, None);
+        let said = |path| ruled(Path::new(path), None);
         assert!(matches!(said("/tmp/x"), Survival::Unknown(_)));
         assert_eq!(said("/var/lib/x"), Survival::Yes);
     }
@@ -185,5 +193,13 @@ mod tests {
         let memory = Filesystem::of(Path::new("/dev/shm")).unwrap();
         let said = survival(Path::new("/var/lib/x"), memory, Some(&[]));
         assert_eq!(said, Survival::No("tmpfs is memory".into()));
+    }
+
+    #[test]
+    fn of_a_filesystem_that_is_not_known_nothing_is_promised() {
+        let unknown = Filesystem::of(Path::new("/proc")).unwrap();
+        let said = |rules| survival(Path::new("/scratch/x"), unknown, Some(rules));
+        assert!(matches!(said(&[]), Survival::Unknown(_)));
+        assert!(matches!(said(&parse(RULES)), Survival::UnlessUnused(_)));
     }
 }
