@@ -30,8 +30,8 @@ pub(super) struct Flags {
     #[command(flatten)]
     election: ElectionFlags,
 
-    /// As for `run`: how long its command may take to end once the lease is
-    /// lost [default: 0.3 of the lease duration, 3s]
+    /// How long the command of `run` may take to end once the lease is lost
+    /// [default: 0.3 of the lease duration, 3s]
     #[arg(
         long, env = "LEADER_DEMO_STOP_GRACE", value_name = "DURATION",
         value_parser = values::duration_or_none, allow_hyphen_values = true
