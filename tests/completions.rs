@@ -177,6 +177,28 @@ fn the_helpers_of_run_are_nobody_s_business() {
 }
 
 #[test]
+fn a_command_or_flag_is_described_in_one_clause() {
+    // bash shows no descriptions.
+    for shell in ["elvish", "fish", "powershell", "zsh"] {
+        let script = completions(shell);
+        for (clause, more) in [
+            ("Ask the leader to step down for another node", "That node"),
+            ("Where the lease is kept", "create it"),
+            ("What to print on stderr", "target=level"),
+            ("How often a leader renews and the others look", "default"),
+        ] {
+            let described = script.lines().filter(|line| line.contains(clause));
+            let described: Vec<_> = described.collect();
+            assert!(!described.is_empty(), "{shell}: {clause}");
+            assert!(
+                !described.iter().any(|line| line.contains(more)),
+                "{shell}: {described:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn nothing_of_the_environment_gets_into_them() {
     let dir = tempfile::tempdir().unwrap();
     let plain = completions("zsh");

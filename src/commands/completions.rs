@@ -9,7 +9,7 @@ use clap_complete::Shell;
 use crate::cli::{self, Completions};
 
 pub(crate) fn run(asked: &Completions) -> Result<()> {
-    let mut tree = suggest_files_for_paths_alone(cli::tree());
+    let mut tree = in_brief(suggest_files_for_paths_alone(cli::tree()));
     // In one piece: what generates it would panic over a pipe that was closed.
     let mut script = Vec::new();
     clap_complete::generate(asked.shell, &mut tree, "leader-demo", &mut script);
@@ -33,6 +33,30 @@ fn suggest_files_for_paths_alone(command: clap::Command) -> clap::Command {
     command
         .mut_args(hint)
         .mut_subcommands(suggest_files_for_paths_alone)
+}
+
+/// A list has a line for each: the rest is in the help.
+fn in_brief(command: clap::Command) -> clap::Command {
+    let about = command.get_about().map(ToString::to_string);
+    let brief = |arg: Arg| match arg.get_help().map(ToString::to_string) {
+        Some(help) => arg.help(first_clause(&help).to_owned()),
+        None => arg,
+    };
+    command
+        .about(
+            about
+                .map(|about| first_clause(&about).to_owned())
+                .unwrap_or_default(),
+        )
+        .mut_args(brief)
+        .mut_subcommands(in_brief)
+}
+
+/// What a text says up to the first pause.
+pub(super) fn first_clause(text: &str) -> &str {
+    let pauses = [": ", "; ", ". ", " ["].map(|pause| text.find(pause));
+    let end = pauses.into_iter().flatten().min();
+    &text[..end.unwrap_or(text.len())]
 }
 
 /// What may stand behind a command that is no flag: clap_complete leaves it out.

@@ -7,6 +7,7 @@ use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
+use super::completions::first_clause;
 use crate::cli::{self, ManPages};
 
 pub(crate) fn run(asked: &ManPages) -> Result<()> {
@@ -38,7 +39,7 @@ fn as_manuals_say_it(mut command: Command) -> Command {
     let usage = usage.trim_start_matches("Usage: ").to_owned();
     let about = command.get_about().map(ToString::to_string);
     let about = about.unwrap_or_default();
-    let mut summary = about[..about.find([':', '.']).unwrap_or(about.len())].to_owned();
+    let mut summary = first_clause(&about).to_owned();
     if let Some(first) = summary.get_mut(..1) {
         first.make_ascii_lowercase();
     }
