@@ -11,7 +11,7 @@ use crate::store::{Content, LeaseStore, Life, Observed, Revision, StoreError, Wa
 
 mod view;
 
-use view::View;
+use view::{BLINK, View};
 
 /// How often to look where the store does not say when to.
 const LOOK: Duration = Duration::from_millis(100);
@@ -225,22 +225,27 @@ impl<S: LeaseStore> Observer<S> {
                 () = self.timer.wait_until(until) => None,
             };
             let now = self.clock.now();
+            if looked.is_none() && now.since(until) >= BLINK {
+                // It was not the store that kept us waiting: we slept.
+                continue;
+            }
+            // An answer says nothing about what came after the question.
+            let judged_at = looked.as_ref().map_or(now, |_| asked_at);
             let mut told = Vec::new();
             let failed = match looked {
-                Some(Ok(look)) => {
+                Some(Ok(found)) => {
                     if std::mem::take(&mut self.failing) {
                         told.push(Seen::StoreRecovered);
                     }
                     self.looked = true;
-                    self.view
-                        .saw(now, look.current, look.between, look.believable, &mut told);
+                    self.view.saw(asked_at, now, found, &mut told);
                     false
                 }
                 Some(Err(e)) => self.failed(&e.to_string(), &mut told),
                 None if now >= asked_at + ANSWER => self.failed("no answer", &mut told),
                 None => false,
             };
-            self.view.tick(now, &mut told);
+            self.view.tick(judged_at, &mut told);
             self.tell(now, told);
             if self.told.is_empty() {
                 self.wait(now, failed).await;
@@ -294,36 +299,39 @@ impl<S: LeaseStore> Observer<S> {
     }
 }
 
-/// `since`: the revision at the last look; none before the first.
+/// `since`: the revision at the last look; none before the first. A record where
+/// there was none may be an old one: a directory that was moved away and back.
 async fn look(
     store: &impl LeaseStore,
     since: Option<Option<Revision>>,
-) -> Result<Look, StoreError> {
-    let Some(since) = since else {
+) -> Result<Found, StoreError> {
+    let Some(Some(older)) = since else {
         let glance = glance(store).await?;
-        return Ok(Look {
+        return Ok(Found {
             believable: glance.led() != Led::No,
             current: glance.current,
             between: None,
         });
     };
     let current = store.read().await?;
-    let between = match (since, &current) {
-        (Some(older), Some(newer)) if older != newer.revision => {
-            store.between(older, newer.revision).await?
-        }
+    let between = match &current {
+        Some(newer) if older != newer.revision => store.between(older, newer.revision).await?,
         _ => None,
     };
-    Ok(Look {
+    Ok(Found {
         current,
         between,
         believable: true,
     })
 }
 
-struct Look {
+/// What a look finds.
+struct Found {
+    /// What the store has.
     current: Option<Observed>,
+    /// What it had since the last look, where that is known.
     between: Option<Vec<Observed>>,
+    /// Whether who has the lease may lead. Asked where no renewal shows it.
     believable: bool,
 }
 

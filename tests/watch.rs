@@ -175,6 +175,25 @@ fn a_frozen_leader_expires_and_the_gap_counts_from_its_last_renewal() {
 }
 
 #[test]
+fn who_was_frozen_through_a_failover_makes_up_neither_its_cause_nor_its_gap() {
+    let cluster = Cluster::new(SHORT);
+    let mut first = cluster.leader("node-1");
+    let mut watch = watch(cluster.dir(), &[]);
+    let mut second = cluster.follower("node-2");
+    watch.signal(Signal::STOP);
+    first.kill();
+    second.until("elected");
+    // Longer than the lease that was not waited for.
+    std::thread::sleep(Duration::from_millis(2500));
+    watch.signal(Signal::CONT);
+    let elected = watch.until("elected");
+    assert_eq!(elected["leader"], "node-2");
+    assert_eq!(elected["acquired"], Value::Null);
+    assert_eq!(elected["gap_ns"], Value::Null);
+    assert_eq!(story(&watch), ["elected", "elected"]);
+}
+
+#[test]
 fn renewals_are_told_to_who_asks_for_them() {
     let cluster = Cluster::new(LONG);
     let mut leader = cluster.leader("node-1");
@@ -236,6 +255,28 @@ fn a_directory_that_is_deleted_is_said_and_the_next_election_followed() {
     assert_eq!(warning["level"], "warn");
     watch.until("no_leader");
     assert_eq!(watch.until("elected")["term"], 2);
+}
+
+#[test]
+fn a_directory_that_was_moved_away_and_back_brings_nobody_back_to_life() {
+    let cluster = Cluster::new(SHORT);
+    let mut leader = cluster.leader("node-1");
+    let mut watch = watch(cluster.dir(), &[]);
+    leader.kill();
+    watch.until("holder_died");
+    let away = cluster.dir().join("away");
+    fs::rename(cluster.lease(), &away).unwrap();
+    watch.until("warning");
+    fs::rename(&away, cluster.lease()).unwrap();
+    // It looks ten times a second.
+    std::thread::sleep(Duration::from_millis(500));
+    let _next = cluster.leader("node-2");
+    let elected = watch.until("elected");
+    assert_eq!(
+        (&elected["leader"], &elected["term"]),
+        (&"node-2".into(), &2.into())
+    );
+    assert_eq!(elected["acquired"], "holder_died");
 }
 
 #[test]

@@ -175,6 +175,40 @@ async fn who_slept_past_the_end_of_a_lease_looks_before_it_says_so() {
     a.stop().await;
 }
 
+/// Nobody polls it for a minute, from the middle of a look on.
+async fn freezes_while_it_looks<S: LeaseStore>(
+    observer: &mut Observer<S>,
+    thaw: impl FnOnce(),
+) -> String {
+    let next = observer.next();
+    tokio::pin!(next);
+    let awake = tokio::time::timeout(Duration::from_millis(50), &mut next);
+    assert!(awake.await.is_err(), "nothing has happened yet");
+    tokio::time::sleep(secs(60)).await;
+    thaw();
+    word(next.await.seen)
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_slept_while_it_looked_blames_neither_store_nor_leader() {
+    // The answer is still to come.
+    let world = World::new();
+    let _a = leader(&world, "a").await;
+    let store = Faulty::new(world.register.clone());
+    let mut one = observer(&world, store.clone());
+    assert_eq!(word(one.next().await.seen), "a elected 1");
+    store.has(Fault::Hangs);
+    let seen = freezes_while_it_looks(&mut one, || store.has(Fault::Nothing)).await;
+    assert_eq!(seen, "a renewed");
+    // It has come, and is old.
+    let mut store = Knowing::new(&world);
+    store.takes = Duration::from_millis(80);
+    let mut other = observer(&world, store);
+    assert_eq!(word(other.next().await.seen), "a elected 1");
+    let seen = freezes_while_it_looks(&mut other, || ()).await;
+    assert_eq!(seen, "a renewed");
+}
+
 /// A store that knows more than memory does.
 struct Knowing {
     register: MemoryRegister,
@@ -182,6 +216,8 @@ struct Knowing {
     died: Arc<Notify>,
     life: Life,
     between: Option<Vec<Observed>>,
+    /// How long its answers are on their way.
+    takes: Duration,
 }
 
 impl Knowing {
@@ -191,13 +227,18 @@ impl Knowing {
             died: Arc::new(Notify::new()),
             life: Life::Alive,
             between: None,
+            takes: Duration::ZERO,
         }
     }
 }
 
 impl LeaseStore for Knowing {
     fn read(&self) -> Answer<'_, Result<Option<Observed>, StoreError>> {
-        self.register.read()
+        Box::pin(async {
+            let seen = self.register.read().await;
+            tokio::time::sleep(self.takes).await;
+            seen
+        })
     }
 
     fn swap(

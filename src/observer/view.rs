@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Seen;
+use super::{Found, Seen};
 use crate::change::Acquired;
 use crate::clock::BootTime;
 use crate::lease::{Holder, Record, SessionId, State, Term};
@@ -13,12 +13,13 @@ const WORTH_A_WORD: Duration = Duration::from_secs(1);
 
 /// Who looks this often sees when things happen; who was frozen meanwhile, or
 /// got no answer, does not.
-const BLINK: Duration = Duration::from_millis(250);
+pub(super) const BLINK: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Default)]
 pub(super) struct View {
     /// What the store had last; none before the first look, `Some(None)`: no record.
     current: Option<Option<Observed>>,
+    /// When the last look was begun.
     looked: BootTime,
     situation: Situation,
 }
@@ -39,6 +40,8 @@ struct Reign {
     lease: Duration,
     /// When it was seen to renew last.
     sign: BootTime,
+    /// By how much that may have been seen late.
+    late: Duration,
 }
 
 /// A leadership has ended, and another may begin any moment.
@@ -56,16 +59,21 @@ struct Ended {
 /// A look that found something new.
 struct Look<'a> {
     now: BootTime,
-    /// Whether what is new happened about now.
-    fresh: bool,
+    /// Since the look before: by so much what is new may be seen late.
+    late: Duration,
     /// Whether nothing between this look and the one before was missed.
     complete: bool,
     told: &'a mut Vec<Seen>,
 }
 
 impl Look<'_> {
+    /// Whether what is new happened about now.
+    fn fresh(&self) -> bool {
+        self.late < BLINK
+    }
+
     fn moment(&self) -> Option<BootTime> {
-        self.fresh.then_some(self.now)
+        self.fresh().then_some(self.now)
     }
 }
 
@@ -88,12 +96,15 @@ impl View {
         if now < self.deadline() {
             return;
         }
+        let fresh = now.since(self.looked) < BLINK;
         match &mut self.situation {
             Situation::NoLeader => {}
             Situation::Led(reign) => {
                 told.push(Seen::Expired { term: reign.term });
-                let since = Some(reign.sign);
-                self.ended(since, Some(Acquired::Expired), now + WORTH_A_WORD);
+                // Who cannot look does not know why it hears nothing.
+                let next = fresh.then_some(Acquired::Expired);
+                let since = reign.last_sign().filter(|_| fresh);
+                self.ended(since, next, now + WORTH_A_WORD);
             }
             Situation::Ended(ended) => {
                 told.push(Seen::NoLeader);
@@ -102,20 +113,22 @@ impl View {
         }
     }
 
-    /// What the store has. `between`: what it had since the last look, where
-    /// that is known. `believable`: what is seen first may be a dead leader's.
+    /// What a look has found that was begun at `asked_at`.
     pub(super) fn saw(
         &mut self,
+        asked_at: BootTime,
         now: BootTime,
-        current: Option<Observed>,
-        between: Option<Vec<Observed>>,
-        believable: bool,
+        found: Found,
         told: &mut Vec<Seen>,
     ) {
-        let fresh = now.since(std::mem::replace(&mut self.looked, now)) < BLINK;
+        let Found {
+            current,
+            between,
+            believable,
+        } = found;
         let mut look = Look {
             now,
-            fresh,
+            late: now.since(std::mem::replace(&mut self.looked, asked_at)),
             complete: between.is_some(),
             told,
         };
@@ -136,9 +149,9 @@ impl View {
         for one in between.iter().flatten().chain(&current) {
             if let Content::Record(record) = &one.content {
                 match &record.state {
-                    State::Held(_) => self.held(record, &mut look),
+                    State::Held(_) if believable => self.held(record, &mut look),
                     State::Vacant { successor } => self.vacant(record.term, *successor, &mut look),
-                    State::Asked(_) => {}
+                    State::Held(_) | State::Asked(_) => {}
                 }
             }
         }
@@ -156,7 +169,8 @@ impl View {
         {
             told.push(Seen::Died { term: reign.term });
             let next = Some(Acquired::HolderDied);
-            self.ended(Some(now), next, now + WORTH_A_WORD);
+            let since = (now.since(self.looked) < BLINK).then_some(now);
+            self.ended(since, next, now + WORTH_A_WORD);
         }
     }
 
@@ -170,6 +184,8 @@ impl View {
             term: record.term,
             lease: record.lease_duration,
             sign: now,
+            // What is found first is taken for what has just happened.
+            late: self.current.as_ref().map_or(Duration::ZERO, |_| look.late),
         };
         if let Situation::Led(before) = &self.situation {
             if before.is(&reign) {
@@ -184,7 +200,11 @@ impl View {
             self.taken_from(before.clone(), look);
         }
         let (since, acquired) = match &self.situation {
-            Situation::Ended(ended) => (ended.since, ended.next.filter(|_| !ended.last.is(&reign))),
+            // Another may have come in between, or this one long ago.
+            Situation::Ended(ended) if look.fresh() || look.complete => (
+                ended.since.filter(|_| look.fresh()),
+                ended.next.filter(|_| !ended.last.is(&reign)),
+            ),
             _ => (None, None),
         };
         look.told.push(Seen::Elected {
@@ -200,15 +220,19 @@ impl View {
     /// Another has the lease of a leader that was not seen to end.
     fn taken_from(&mut self, before: Reign, look: &mut Look<'_>) {
         let term = before.term;
+        let silent = look.now.since(before.sign);
         // Who took it may have seen the last renewal a moment before this one.
-        if look.now.since(before.sign) >= before.lease - before.lease / 10 {
+        let enough = before.lease - before.lease / 10;
+        if silent >= enough && look.fresh() {
             look.told.push(Seen::Expired { term });
-            self.ended(Some(before.sign), Some(Acquired::Expired), look.now);
-        } else if look.complete {
+            let since = before.last_sign();
+            self.ended(since, Some(Acquired::Expired), look.now);
+        } else if silent + before.late < enough && look.complete {
             // It did not let go of it, so only its death explains this.
             look.told.push(Seen::Died { term });
             self.ended(look.moment(), Some(Acquired::HolderDied), look.now);
         } else {
+            // It may have died, or have been silent, while nobody looked.
             self.ended(None, None, look.now);
         }
     }
@@ -273,6 +297,11 @@ fn warn_of(current: Option<&Observed>, told: &mut Vec<Seen>) {
 }
 
 impl Reign {
+    /// When it renewed last, if that was seen when it happened.
+    fn last_sign(&self) -> Option<BootTime> {
+        (self.late < BLINK).then_some(self.sign)
+    }
+
     fn is(&self, other: &Self) -> bool {
         self.leader.session == other.leader.session && self.term == other.term
     }

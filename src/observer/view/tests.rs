@@ -63,8 +63,12 @@ impl Watcher {
         believable: bool,
     ) -> Vec<String> {
         let mut told = Vec::new();
-        self.view
-            .saw(self.now, current, between, believable, &mut told);
+        let found = Found {
+            current,
+            between,
+            believable,
+        };
+        self.view.saw(self.now, self.now, found, &mut told);
         words(told)
     }
 
@@ -246,8 +250,8 @@ fn a_gap_is_measured_from_what_ended_the_last_leadership() {
         ["d elected 4, holder_died after 5ms"]
     );
     // Silence, from the last sign.
-    watcher.later(1000).sees(Held("d", 4));
-    assert_eq!(watcher.later(10_000).tick(), ["4 expired"]);
+    watcher.awake(1000).sees(Held("d", 4));
+    assert_eq!(watcher.awake(10_000).tick(), ["4 expired"]);
     watcher.awake(100);
     assert_eq!(
         watcher.later(100).sees(Held("e", 5)),
@@ -262,7 +266,7 @@ fn a_vacancy_of_a_second_is_told_once_and_its_end_measured() {
     assert_eq!(watcher.sees(Vacant(1)), ["1 released"]);
     assert_eq!(watcher.later(999).tick(), NOTHING);
     assert_eq!(watcher.later(1).tick(), ["no leader"]);
-    assert_eq!(watcher.later(60_000).tick(), NOTHING);
+    assert_eq!(watcher.awake(60_000).tick(), NOTHING);
     assert_eq!(
         watcher.sees(Held("b", 2)),
         ["b elected 2, vacant after 61s"]
@@ -280,13 +284,13 @@ fn an_expiry_leaves_the_next_leader_a_second_before_nobody_leads() {
 #[test]
 fn a_leader_that_comes_back_after_silence_took_nothing_over() {
     let mut watcher = watching_a();
-    watcher.later(10_000).tick();
+    watcher.awake(10_000).tick();
     assert_eq!(
         watcher.later(100).sees(Held("a", 1)),
         ["a elected 1, somehow after 10.1s"]
     );
     // In a new term, it did.
-    watcher.later(10_000).tick();
+    watcher.awake(10_000).tick();
     assert_eq!(
         watcher.later(100).sees(Held("a", 2)),
         ["a elected 2, expired after 10.1s"]
@@ -317,7 +321,7 @@ fn a_leader_that_another_replaced_a_moment_before_its_lease_was_over_was_silent(
     let mut watcher = watching_a();
     // The other saw the last renewal a moment earlier than we did.
     let told = ["1 expired", "b elected 2, expired after 9.999s"];
-    assert_eq!(watcher.later(9999).sees(Held("b", 2)), told);
+    assert_eq!(watcher.awake(9900).later(99).sees(Held("b", 2)), told);
 }
 
 #[test]
@@ -351,7 +355,7 @@ fn what_was_missed_is_not_made_up() {
     // Silence for a lease is, whoever came in between.
     let mut watcher = watching_a();
     assert_eq!(
-        watcher.later(12_000).finds(None, Held("c", 3)),
+        watcher.awake(12_000).finds(None, Held("c", 3)),
         ["1 expired", "c elected 3, expired after 12s"]
     );
 }
@@ -366,7 +370,62 @@ fn who_did_not_look_for_a_while_measures_nothing() {
         told
     );
     let told = ["2 died", "c elected 3, holder_died"];
-    assert_eq!(watcher.later(5000).sees(Held("c", 3)), told);
+    assert_eq!(watcher.later(3000).sees(Held("c", 3)), told);
+    // Frozen when the next was elected, or when the holder died.
+    watcher.awake(200);
+    assert_eq!(watcher.later(50).sees(Vacant(3)), ["3 released"]);
+    assert_eq!(
+        watcher.later(5000).sees(Held("d", 4)),
+        ["d elected 4, vacant"]
+    );
+    assert_eq!(watcher.later(5000).holder_dies(), ["4 died"]);
+    watcher.awake(0);
+    assert_eq!(
+        watcher.later(5).sees(Held("e", 5)),
+        ["e elected 5, holder_died"]
+    );
+}
+
+#[test]
+fn who_wakes_after_the_end_of_a_lease_tells_death_from_silence_no_more() {
+    for between in [None, Some(&[][..])] {
+        let mut watcher = watching_a();
+        watcher.awake(100);
+        let told = ["b elected 2, somehow"];
+        assert_eq!(watcher.later(12_000).finds(between, Held("b", 2)), told);
+    }
+    // Nor who woke before it was over, and did not see when it began.
+    let mut watcher = watching_a();
+    watcher.later(8000).sees(Held("a", 1));
+    watcher.awake(2000);
+    let told = ["b elected 2, somehow"];
+    assert_eq!(watcher.later(100).sees(Held("b", 2)), told);
+    watcher.later(8000).sees(Held("b", 2));
+    assert_eq!(watcher.awake(10_000).tick(), ["2 expired"]);
+    let told = ["c elected 3, expired"];
+    assert_eq!(watcher.later(100).sees(Held("c", 3)), told);
+}
+
+#[test]
+fn who_cannot_look_knows_that_a_lease_is_over_and_no_more() {
+    let mut watcher = watching_a();
+    assert_eq!(watcher.later(10_000).tick(), ["1 expired"]);
+    watcher.awake(0);
+    let told = ["b elected 2, somehow"];
+    assert_eq!(watcher.later(100).sees(Held("b", 2)), told);
+}
+
+#[test]
+fn a_record_that_is_back_is_believed_no_more_than_one_seen_first() {
+    let mut watcher = watching_a();
+    watcher.awake(100);
+    watcher.sees(Gone);
+    assert_eq!(watcher.later(50).doubts(Held("a", 1)), NOTHING);
+    assert_eq!(watcher.awake(20_000).tick(), NOTHING);
+    assert_eq!(
+        watcher.later(50).sees(Held("b", 2)),
+        ["b elected 2, somehow after 20.1s"]
+    );
 }
 
 #[test]
@@ -375,9 +434,9 @@ fn garbage_is_somebody_s_until_the_lease_is_over() {
     watcher.awake(100);
     let warning = ["the lease record is unreadable"];
     assert_eq!(watcher.later(10).finds(None, Garbled), warning);
-    assert_eq!(watcher.later(9000).tick(), NOTHING);
-    assert_eq!(watcher.later(890).tick(), ["1 expired"]);
-    assert_eq!(watcher.later(1000).tick(), ["no leader"]);
+    assert_eq!(watcher.awake(9000).tick(), NOTHING);
+    assert_eq!(watcher.awake(890).tick(), ["1 expired"]);
+    assert_eq!(watcher.awake(1000).tick(), ["no leader"]);
     assert_eq!(
         watcher.later(10).finds(None, Held("b", 9)),
         ["b elected 9, expired after 11.01s"]

@@ -231,6 +231,8 @@ const fn ending(acquired: Option<Acquired>) -> &'static str {
         Some(Acquired::Vacant) => "gave it back",
         Some(Acquired::HandedOver) => "handed it over",
         Some(Acquired::HolderDied) => "died",
-        _ => "last renewed",
+        Some(Acquired::Expired) => "last renewed",
+        // It is back after a silence, or the record was gone.
+        _ => "was last seen to lead",
     }
 }
