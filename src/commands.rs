@@ -82,7 +82,28 @@ fn shutdown_signal() -> Result<sync::watch::Receiver<bool>> {
 /// A duration for people.
 fn brief(duration: Duration) -> String {
     match duration.as_secs_f64() {
+        // Found at one look: less than the time between two.
+        ..0.000_05 => "<1 ms".into(),
         short @ ..1.0 => format!("{:.1} ms", short * 1e3),
         long => format!("{long:.1} s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_for_people() {
+        for (nanos, said) in [
+            (0, "<1 ms"),
+            (49_000, "<1 ms"),
+            (51_000, "0.1 ms"),
+            (1_670_000, "1.7 ms"),
+            (167_940_000, "167.9 ms"),
+            (7_100_000_000, "7.1 s"),
+        ] {
+            assert_eq!(brief(Duration::from_nanos(nanos)), said);
+        }
     }
 }

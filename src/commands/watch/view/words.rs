@@ -5,16 +5,15 @@ use std::time::Duration;
 use leader_demo::Acquired;
 use leader_demo::clock::BootTime;
 
+use crate::commands::brief;
+
 use super::timeline::{Beginning, End, Reign, Situation, Timeline};
 
-/// A time that was measured: three digits.
+/// A time that was measured: three digits at most, and as in lines if it is short.
 pub(super) fn measured(time: Duration) -> String {
     let ms = time.as_secs_f64() * 1e3;
     match ms {
-        // Found at one look: less than the time between two.
-        ..0.005 => "<1 ms".into(),
-        ..0.9995 => format!("{ms:.2} ms"),
-        ..99.95 => format!("{ms:.1} ms"),
+        ..99.95 => brief(time),
         ..999.5 => format!("{ms:.0} ms"),
         ..9_995.0 => format!("{:.2} s", ms / 1e3),
         ..59_950.0 => format!("{:.1} s", ms / 1e3),
