@@ -217,8 +217,12 @@ fn it_waits_for_an_election_that_is_not_there_yet_and_makes_nothing() {
     assert_eq!(story(&watch), ["no_leader"]);
     assert!(!dir.exists());
     let cluster = Cluster::at(&dir, LONG);
-    let _leader = cluster.leader("node-1");
-    assert_eq!(watch.until("elected")["term"], 1);
+    let mut leader = cluster.start("node-1");
+    let elected = watch.until("elected");
+    assert_eq!(elected["term"], 1);
+    // As it says itself.
+    assert_eq!(elected["acquired"], leader.until("elected")["acquired"]);
+    assert_eq!(elected["gap_ns"], Value::Null);
 }
 
 #[test]

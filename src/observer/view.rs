@@ -205,6 +205,7 @@ impl View {
                 ended.since.filter(|_| look.fresh()),
                 ended.next.filter(|_| !ended.last.is(&reign)),
             ),
+            Situation::NoLeader if look.fresh() => (None, self.first_of(reign.term)),
             _ => (None, None),
         };
         look.told.push(Seen::Elected {
@@ -215,6 +216,19 @@ impl View {
             gap: since.map(|since| now.since(since)),
         });
         self.situation = Situation::Led(reign);
+    }
+
+    /// How the first leader of all that were seen came by the lease.
+    fn first_of(&self, term: Term) -> Option<Acquired> {
+        match self.current.as_ref()? {
+            // Otherwise it was moved here.
+            None => (term.get() == 1).then_some(Acquired::Vacant),
+            Some(seen) => match record(Some(seen))?.state {
+                State::Vacant { successor: None } => Some(Acquired::Vacant),
+                State::Vacant { successor: Some(_) } => Some(Acquired::HandedOver),
+                State::Held(_) | State::Asked(_) => None,
+            },
+        }
     }
 
     /// Another has the lease of a leader that was not seen to end.

@@ -179,6 +179,29 @@ fn the_first_look_tells_who_leads_or_that_nobody_does() {
 }
 
 #[test]
+fn the_first_leader_after_a_vacancy_took_it() {
+    let after = |first, is| {
+        let mut watcher = Watcher::default();
+        watcher.sees(first);
+        watcher.awake(100).later(50).sees(is)
+    };
+    assert_eq!(after(Gone, Held("a", 1)), ["a elected 1, vacant"]);
+    assert_eq!(after(Vacant(7), Held("a", 8)), ["a elected 8, vacant"]);
+    assert_eq!(
+        after(LeftTo(5, 7), Held("a", 8)),
+        ["a elected 8, handed_over"]
+    );
+    // A directory that was moved here.
+    assert_eq!(after(Gone, Held("a", 8)), ["a elected 8, somehow"]);
+    let mut watcher = Watcher::default();
+    watcher.sees(Vacant(7));
+    assert_eq!(
+        watcher.later(5000).sees(Held("c", 9)),
+        ["c elected 9, somehow"]
+    );
+}
+
+#[test]
 fn a_first_look_at_a_dead_or_silent_leader_believes_nothing() {
     let mut watcher = Watcher::default();
     assert_eq!(watcher.doubts(Held("a", 1)), ["no leader"]);
