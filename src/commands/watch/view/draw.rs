@@ -163,10 +163,11 @@ fn header(frame: &Frame<'_>, area: Rect, buf: &mut Buffer) {
 }
 
 fn footer(area: Rect, buf: &mut Buffer) {
+    let area = area.inner_margin();
     let keys = KEYS
         .iter()
-        .flat_map(|(keys, what)| [keys.bold(), format!(" {what}   ").dim()]);
-    Line::from_iter(keys).render(area.inner_margin(), buf);
+        .map(|(keys, what)| Line::from_iter([keys.bold(), format!(" {what}").dim()]));
+    joined(keys, "   ", area.width).render(area, buf);
 }
 
 /// Who leads: as large as there is room for.
@@ -191,6 +192,29 @@ fn leader(
         None if width < 24 => said.stacked(rest, buf),
         None => said.line(rest, buf),
     }
+}
+
+/// Side by side: the first, and as many more as there is room for, each whole.
+fn joined(
+    items: impl Iterator<Item = Line<'static>>,
+    between: &'static str,
+    width: u16,
+) -> Line<'static> {
+    let mut line = Line::default();
+    for item in items {
+        let first = line.spans.is_empty();
+        if !first && line.width() + between.len() + item.width() > usize::from(width) {
+            break;
+        }
+        if !first {
+            line.push_span(between);
+        }
+        // Its style is of the whole line; here it is one item's.
+        let style = item.style;
+        line.spans
+            .extend(item.into_iter().map(|span| span.patch_style(style)));
+    }
+    line
 }
 
 /// Who leads, and what there is to say about it, the important things first.
@@ -260,12 +284,10 @@ impl Said {
     }
 
     fn line(self, rest: &mut Rest, buf: &mut Buffer) {
-        let mut line = Line::from(vec![Span::styled(self.name, self.style)]);
-        for fact in self.facts {
-            line.push_span("  ");
-            line.spans.extend(fact);
-        }
-        line.render(rest.top(1).inner_margin(), buf);
+        let area = rest.top(1).inner_margin();
+        let name = Line::from(Span::styled(self.name, self.style));
+        let all = [name].into_iter().chain(self.facts);
+        joined(all, "  ", area.width).render(area, buf);
     }
 
     /// The name above the first fact; side by side if there is one row only.

@@ -8,7 +8,7 @@ use ratatui_core::text::{Line, Span};
 use ratatui_core::widgets::Widget;
 
 use super::{Frame, Margin, Rest};
-use crate::commands::watch::view::timeline::{Reign, Timeline};
+use crate::commands::watch::view::timeline::{End, Reign, Timeline};
 use crate::commands::watch::view::words;
 
 /// Which lines are seen.
@@ -68,13 +68,7 @@ pub(super) fn draw(
     buf: &mut Buffer,
 ) {
     let mut rest = Rest::of(area.inner_margin());
-    let reigns = timeline.reigns();
-    let columns = Columns::for_width(
-        rest.0.width,
-        reigns
-            .map(|reign| reign.leader.node_id.as_str().len())
-            .max(),
-    );
+    let columns = Columns::for_width(rest.0.width, timeline);
     let heads = if area.height >= 3 {
         rest.top(1)
     } else {
@@ -130,15 +124,19 @@ const BETWEEN: usize = 2;
 struct Columns {
     shown: Vec<(Column, &'static str)>,
     node: usize,
+    term: usize,
 }
 
 impl Columns {
-    fn for_width(width: u16, longest: Option<usize>) -> Self {
+    fn for_width(width: u16, timeline: &Timeline) -> Self {
         let width = usize::from(width);
-        let longest = longest.unwrap_or(0).max("leader".len());
+        let nodes = timeline.reigns().map(|reign| reign.leader.node_id.as_str());
+        let node = nodes.map(str::len).max().unwrap_or(0).max("leader".len());
+        let terms = timeline.reigns().map(|reign| reign.term).max();
         let mut columns = Self {
             shown: Vec::new(),
-            node: longest.min((width / 3).max("leader".len())),
+            node: node.min((width / 3).max("leader".len())),
+            term: terms.map_or(0, |term| term.to_string().len()).max(5),
         };
         let mut used = 0;
         for column in WANTED {
@@ -161,7 +159,7 @@ impl Columns {
             Column::Mark => 1,
             Column::Since => 8,
             Column::Node => self.node,
-            Column::Term => 5,
+            Column::Term => self.term,
             Column::Gap => 7,
             Column::How => 13,
             Column::Led => 7,
@@ -237,6 +235,8 @@ fn gap(frame: &Frame<'_>, reign: &Reign) -> (String, Style) {
 
 fn led(reign: &Reign, now: BootTime) -> String {
     match reign.ended {
+        // Nothing was heard of it again: it led for longer than no time.
+        Some((End::Expired | End::Replaced, at)) if at == reign.began.at => "-".into(),
         Some(_) => words::measured(reign.led_for(now)),
         None => words::clock(reign.led_for(now)),
     }

@@ -177,6 +177,66 @@ fn the_smaller_it_is_the_less_there_is() {
 }
 
 #[test]
+fn what_there_is_no_room_for_is_left_out_whole() {
+    let played = Played::default().saw(0.0, elected("node-1", 3, None, None));
+    for (columns, expected) in [
+        (
+            60,
+            "  node-1  term 3  leads for at least 2 s  pid 4711 on vm",
+        ),
+        (57, "  node-1  term 3  leads for at least 2 s"),
+        (41, "  node-1  term 3"),
+    ] {
+        assert_eq!(played.screen(2.0, columns, 1), expected, "{columns}");
+    }
+    let keys = |columns| {
+        let screen = played.screen(2.0, columns, 12);
+        screen.lines().last().unwrap().to_owned()
+    };
+    assert_eq!(keys(45), "  q quit   ↑ ↓ PgUp PgDn Home End scroll");
+    assert_eq!(keys(40), "  q quit");
+}
+
+#[test]
+fn a_long_term_keeps_its_column() {
+    let screen = Played::default()
+        .saw(0.0, elected("node-1", 99_999, None, None))
+        .saw(1.0, elected("node-2", 12_345_678, None, None))
+        .screen(2.0, 80, 5);
+    let table = screen.lines().skip(2).map(str::to_owned);
+    let table: Vec<_> = table.collect();
+    assert_eq!(
+        table,
+        [
+            "    since     leader      term      gap  how it began   led for  and then",
+            "  ●  14:30:01  node-2  12345678        -                     1 s  leads",
+            "  ○  14:30:00  node-1     99999        -  led already          -  replaced",
+        ]
+    );
+}
+
+#[test]
+fn who_was_never_heard_of_again_led_for_nobody_knows_how_long() {
+    let played = Played::default()
+        .saw(0.0, elected("node-1", 3, None, None))
+        .saw(10.0, Seen::Expired { term: term(3) });
+    let screen = played.screen(11.0, 80, 5);
+    assert!(
+        screen.contains("led already          -  expired"),
+        "\n{screen}"
+    );
+    // A death has a moment of its own.
+    let played = Played::default()
+        .saw(0.0, elected("node-1", 3, None, None))
+        .saw(0.0, Seen::Died { term: term(3) });
+    let screen = played.screen(11.0, 80, 5);
+    assert!(
+        screen.contains("led already      <1 ms  died"),
+        "\n{screen}"
+    );
+}
+
+#[test]
 fn trouble_is_said_in_every_size_with_three_rows() {
     let played = three_failovers().saw(76.0, Seen::StoreFailed("no answer".into()));
     for (columns, rows) in [(120, 40), (80, 24), (80, 6), (50, 3)] {
