@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 const LONG: &[&str] = &["--lease-duration=10m", "--retry-period=200ms"];
 
 /// What was said, and the exit code.
+#[derive(Debug)]
 struct Answer {
     code: i32,
     out: String,
@@ -216,6 +217,32 @@ fn a_frozen_leader_lives_and_does_not_lead() {
     ];
     ask(cluster.dir(), &[]).says(3, &words);
     leader.signal(Signal::CONT);
+}
+
+#[test]
+fn a_leader_that_did_not_renew_when_it_should_have_is_said_to_be_late() {
+    let cluster = Cluster::new(&["--lease-duration=5s"]);
+    let leader = cluster.leader("node-1");
+    let look = || ask(cluster.dir(), &[]);
+    assert!(!look().out.contains("late"), "{:?}", look());
+    leader.signal(Signal::STOP);
+    let deadline = std::time::Instant::now() + PATIENCE;
+    let late = loop {
+        let answer = look();
+        if answer.code != 0 || answer.out.contains("late") {
+            break answer;
+        }
+        assert!(std::time::Instant::now() < deadline, "{answer:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    leader.signal(Signal::CONT);
+    let words = [
+        "ago by the file's time stamp, which is late\n",
+        "is alive\n",
+    ];
+    late.says(0, &words);
+    let ago = late.out.split("renewed ").nth(1).unwrap();
+    assert!(ago.starts_with("3.") || ago.starts_with("4."), "{ago}");
 }
 
 #[test]

@@ -195,7 +195,12 @@ fn lines(status: &Status, seen: Option<&Glance>, reason: Option<Reason>) -> Stri
         let renewed = seen.age.map_or(String::new(), |age| {
             format!(", renewed {} ago by the file's time stamp", brief(age))
         });
-        row("lease", format!("{duration}{renewed}"));
+        let late = if is_late(record, seen) {
+            ", which is late"
+        } else {
+            ""
+        };
+        row("lease", format!("{duration}{renewed}{late}"));
         let pid = holder.pid.map_or("?".to_owned(), |pid| pid.to_string());
         let life = match seen.life {
             Life::Alive => "is alive",
@@ -212,6 +217,14 @@ fn lines(status: &Status, seen: Option<&Glance>, reason: Option<Reason>) -> Stri
         format!("{}, lock name {lock_name}", store_url(status)),
     );
     rows.concat()
+}
+
+/// Whether a leader that lives has not renewed for so long that it may be frozen.
+/// Only a hint: at 0.6 of the lease duration it gives up by default, and the
+/// record does not say if it was told another renew deadline.
+fn is_late(record: &Record, seen: &Glance) -> bool {
+    let late = record.lease_duration * 3 / 5;
+    seen.life == Life::Alive && seen.age.is_some_and(|age| age > late)
 }
 
 fn name_of(holder: Option<&Holder>) -> &str {
