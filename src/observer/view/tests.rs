@@ -375,6 +375,14 @@ fn what_was_missed_is_not_made_up() {
     // Another's release is not the release of the one that was known.
     assert_eq!(watcher.later(10).finds(None, Vacant(5)), ["no leader"]);
     assert_eq!(watcher.later(5000).tick(), NOTHING);
+    // Who took what one had released may have lost it since.
+    let mut watcher = watching_a();
+    watcher.awake(100);
+    assert_eq!(watcher.sees(Vacant(1)), ["1 released"]);
+    assert_eq!(
+        watcher.later(5000).finds(None, Held("c", 5)),
+        ["c elected 5, somehow"]
+    );
     // Silence for a lease is, whoever came in between.
     let mut watcher = watching_a();
     assert_eq!(
@@ -427,6 +435,10 @@ fn who_wakes_after_the_end_of_a_lease_tells_death_from_silence_no_more() {
     assert_eq!(watcher.awake(10_000).tick(), ["2 expired"]);
     let told = ["c elected 3, expired"];
     assert_eq!(watcher.later(100).sees(Held("c", 3)), told);
+    watcher.later(8000).sees(Held("c", 3));
+    watcher.awake(9500);
+    let told = ["3 expired", "d elected 4, expired"];
+    assert_eq!(watcher.later(100).sees(Held("d", 4)), told);
 }
 
 #[test]
