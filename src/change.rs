@@ -34,6 +34,8 @@ pub enum Change {
         reason: Reason,
         /// When belief ended, which may be before anybody could say so.
         ended: BootTime,
+        /// Who resigned stays out of the election until then.
+        stays_out_until: Option<BootTime>,
     },
     /// Another node leads.
     NewLeader {

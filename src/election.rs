@@ -276,6 +276,7 @@ impl Election {
             term: reign.record.term,
             reason,
             ended,
+            stays_out_until: None,
         }));
         self.leave(now, actions);
     }
@@ -541,20 +542,21 @@ impl Election {
             return;
         };
         let ending = ending.unwrap_or(Ending::Released);
+        // Rule 10: so that it does not win at once. A successor has no need
+        // of that: nobody else may take what is left to it.
+        let stays_out_until =
+            (ending == Ending::Resigned).then(|| now + self.timing.lease_duration());
+        self.out_until = stays_out_until.unwrap_or(self.out_until);
         actions.push(Action::Announce(Change::Revoked {
             term: reign.record.term,
             reason: ending.reason(),
             ended: now,
+            stays_out_until,
         }));
         let successor = match ending {
             Ending::HandedOver(to) => Some(to),
             _ => None,
         };
-        if ending == Ending::Resigned {
-            // Rule 10: so that it does not win at once. A successor has no need
-            // of that: nobody else may take what is left to it.
-            self.out_until = now + self.timing.lease_duration();
-        }
         self.release(reign, successor);
     }
 

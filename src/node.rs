@@ -292,6 +292,14 @@ impl Node {
         (now < until).then_some(Leader { holder, term })
     }
 
+    /// Until when this node stays out of the election that it wants to win,
+    /// because it resigned.
+    pub fn stays_out_until(&self) -> Option<BootTime> {
+        let now = self.shared.clock.now();
+        let from = self.shared.standing.borrow().candidate_from;
+        from.filter(|from| now < *from && self.shared.belief_at(now).is_none())
+    }
+
     /// [`term`](Self::term) as of the moment `now`, with the end of belief.
     /// For those who put the moment on record, like the demo's JSON lines.
     pub fn belief_at(&self, now: BootTime) -> Option<(Term, BootTime)> {

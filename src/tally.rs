@@ -156,6 +156,7 @@ impl Counter {
                     term,
                     reason,
                     ended,
+                    ..
                 }) => {
                     tally.losses[*reason as usize] += 1;
                     self.led(*term, *ended);

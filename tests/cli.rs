@@ -545,7 +545,7 @@ fn json_lines_have_the_documented_fields() {
                 "started" => &["lease_duration_ns", "renew_deadline_ns", "retry_period_ns"],
                 "elected" => &["acquired", "valid_until_ns"],
                 "heartbeat" if leads => &["valid_until_ns"],
-                "revoked" => &["ended_ns", "reason"],
+                "revoked" => &["ended_ns", "stays_out_until_ns", "reason"],
                 _ => &[],
             };
             assert_eq!(fields, more.iter().copied().collect(), "{line}");

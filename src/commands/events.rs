@@ -19,7 +19,8 @@ pub(super) struct Said {
     pub(super) more: More,
 }
 
-/// What only some events have.
+/// What only some events have. Of two options the outer one says whether this
+/// one has it, the inner one whether it has a value.
 #[derive(Default, Serialize)]
 pub(super) struct More {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,6 +31,8 @@ pub(super) struct More {
     pub(super) reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ended_ns: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stays_out_until_ns: Option<Option<u64>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) message: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,12 +140,14 @@ impl Narrator {
                 term,
                 reason: why,
                 ended,
+                stays_out_until,
             } => {
                 self.leader = None;
                 said.event = "revoked";
                 said.term = Some(term.get());
                 said.more.reason = Some(why.as_str());
                 said.more.ended_ns = Some(ended.as_nanos());
+                said.more.stays_out_until_ns = Some(stays_out_until.map(BootTime::as_nanos));
             }
             Change::NewLeader { leader, term } => {
                 self.leader = Some((leader.clone(), term.get()));

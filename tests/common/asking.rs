@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Instant;
 
 use rustix::process::{Pid, Signal};
 
@@ -52,8 +53,9 @@ impl Asking {
     /// Waits until it says a line with this in it.
     #[track_caller]
     pub fn says(&mut self, what: &str) {
+        let until = Instant::now() + PATIENCE;
         while !self.heard.last().is_some_and(|line| line.contains(what)) {
-            match self.lines.recv_timeout(PATIENCE) {
+            match self.lines.recv_timeout(until - Instant::now()) {
                 Ok(line) => self.heard.push(line),
                 Err(e) => panic!("never said {what:?}: {e}: {:?}", self.heard),
             }

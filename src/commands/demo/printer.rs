@@ -106,7 +106,7 @@ impl Printer {
             Say::Notice(notice) => {
                 let before = self.narrator.is_leader();
                 let said = self.narrator.notice(&notice);
-                self.say(&said, &text_of(&id, notice.change))?;
+                self.say(&said, &text_of(&id, notice))?;
                 if self.narrator.is_leader() == before || self.stopping {
                     return Ok(());
                 }
@@ -189,15 +189,24 @@ impl Printer {
     }
 }
 
-fn text_of(id: &NodeId, change: Change) -> Vec<String> {
-    vec![match change {
+fn text_of(id: &NodeId, notice: Notice) -> Vec<String> {
+    vec![match notice.change {
         Change::Elected { .. } => {
             return vec![
                 format!("[{id}] Successfully acquired leadership"),
                 format!("🎉 [{id}] BECAME LEADER - Starting leadership duties"),
             ];
         }
-        Change::Revoked { .. } => format!("😞 [{id}] LOST LEADERSHIP - Stepping down"),
+        Change::Revoked {
+            stays_out_until, ..
+        } => {
+            let lost = format!("😞 [{id}] LOST LEADERSHIP - Stepping down");
+            let out = stays_out_until.map(|until| {
+                let time = humantime::format_duration(until.since(notice.at));
+                format!("[{id}] Stays out of the election for {time}, as it resigned")
+            });
+            return [lost].into_iter().chain(out).collect();
+        }
         Change::NewLeader { leader, term } => {
             format!("[{id}] New leader: {} (term {term})", leader.node_id)
         }

@@ -140,7 +140,12 @@ impl Teller {
     fn notice(&mut self, notice: &Notice) {
         match &notice.change {
             Change::Elected { term, .. } => tracing::info!("leading in term {term}"),
-            Change::Revoked { term, reason, .. } => match reason {
+            Change::Revoked {
+                term,
+                reason,
+                stays_out_until,
+                ..
+            } => match reason {
                 Reason::RenewDeadline => {
                     let deadline = humantime::format_duration(self.timing.renew_deadline());
                     tracing::warn!("lost the lease of term {term}: not renewed for {deadline}");
@@ -148,7 +153,13 @@ impl Teller {
                 Reason::Lost => {
                     tracing::warn!("lost the lease of term {term}: it was taken or removed");
                 }
-                _ => tracing::info!("gave back the lease of term {term}"),
+                _ => {
+                    let out = stays_out_until.map_or(String::new(), |until| {
+                        let time = humantime::format_duration(until.since(notice.at));
+                        format!(": staying out of the election for {time}, as it resigned")
+                    });
+                    tracing::info!("gave back the lease of term {term}{out}");
+                }
             },
             Change::NewLeader { leader, term } => {
                 let pid = leader.pid.map_or_else(|| "?".into(), |pid| pid.to_string());

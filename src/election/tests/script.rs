@@ -339,6 +339,7 @@ fn show_change(change: &Change) -> String {
             term,
             reason,
             ended,
+            ..
         } => {
             let reason: &Reason = reason;
             format!("revoked {term} ({reason:?}) at {}s", secs(ended))

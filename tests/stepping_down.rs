@@ -1,0 +1,62 @@
+//! What a leader that was asked to step down says of it, and what is known of
+//! who comes next.
+#![allow(missing_docs, clippy::disallowed_methods)]
+
+mod common;
+
+use std::time::Duration;
+
+use common::asking::Asking;
+#[cfg(feature = "http")]
+use common::http::{HTTP, Http};
+use common::{Cluster, ns};
+
+/// A lease so long that nothing here may have waited for it.
+const LONG: &[&str] = &["--lease-duration=10m", "--retry-period=200ms"];
+const LEASE: Duration = Duration::from_secs(600);
+
+/// A node that talks to people.
+fn in_words(cluster: &Cluster, id: &str) -> Asking {
+    Asking::start(cluster.dir(), &[&["--node-id", id], LONG].concat())
+}
+
+#[test]
+fn who_resigned_says_for_how_long_it_stays_out() {
+    let cluster = Cluster::new(LONG);
+    let mut node = in_words(&cluster, "node-1");
+    node.says("BECAME LEADER");
+    cluster.ask(&["resign"]).is_done();
+    node.says("[node-1] LOST LEADERSHIP - Stepping down");
+    node.says("[node-1] Stays out of the election for 10m, as it resigned");
+}
+
+#[test]
+fn who_only_handed_over_does_not_stay_out() {
+    let cluster = Cluster::new(LONG);
+    let mut first = cluster.leader("node-1");
+    let mut second = cluster.follower("node-2");
+    cluster.ask(&["hand-over", "--to=node-2"]).is_done();
+    assert!(first.until("revoked")["stays_out_until_ns"].is_null());
+    second.until("elected");
+    cluster.ask(&["resign"]).is_done();
+    let revoked = second.until("revoked");
+    let out = ns(&revoked, "stays_out_until_ns").since(ns(&revoked, "boottime_ns"));
+    assert_eq!(out, LEASE);
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn probes_are_told_who_stays_out() {
+    let cluster = Cluster::new(&[LONG, HTTP].concat());
+    let mut node = cluster.leader("node-1");
+    let at = Http::of(&node);
+    assert!(at.status()["stays_out_until_ns"].is_null());
+    cluster.ask(&["resign"]).is_done();
+    let until = ns(&node.until("revoked"), "stays_out_until_ns");
+    assert_eq!(ns(&at.status(), "stays_out_until_ns"), until);
+    // What it is handed by name, it takes all the same.
+    let mut other = cluster.start("node-2");
+    other.until("elected");
+    cluster.ask(&["hand-over", "--to=node-1"]).is_done();
+    assert!(at.status()["stays_out_until_ns"].is_null());
+}
