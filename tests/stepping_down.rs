@@ -31,6 +31,22 @@ fn who_resigned_says_for_how_long_it_stays_out() {
 }
 
 #[test]
+fn who_asked_it_to_resign_is_told_who_leads_next_or_why_nobody_does() {
+    let cluster = Cluster::new(LONG);
+    let _first = cluster.leader("node-1");
+    let _second = cluster.follower("node-2");
+    let answer = cluster.ask(&["resign"]);
+    answer.is_done();
+    assert_eq!(answer.stdout.last().unwrap(), "node-2 leads in term 2");
+    let answer = cluster.ask(&["resign"]);
+    answer.is_done();
+    assert_eq!(
+        answer.stdout.last().unwrap(),
+        "nobody leads yet; node-2 stays out for 10m"
+    );
+}
+
+#[test]
 fn who_only_handed_over_does_not_stay_out() {
     let cluster = Cluster::new(LONG);
     let mut first = cluster.leader("node-1");

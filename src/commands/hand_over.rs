@@ -1,23 +1,32 @@
 //! `hand-over` and `resign`: asks the leader to step down, and says what comes of it.
 
 use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
-use leader_demo::{Answered, AskError, Leader, Progress, ask};
+use leader_demo::store::{Content, Observed};
+use leader_demo::{
+    Answered, AskError, FileStore, Glance, Leader, Observer, Progress, Seen, ask, glance,
+};
+use tokio::time::timeout;
 
 use crate::cli::HandOver;
 
 /// As of `status`.
 const NOBODY_LEADS: u8 = 3;
 
+/// Who is there to lead does so well within this.
+const NEXT: Duration = Duration::from_secs(1);
+
 pub(crate) fn run(asked: HandOver) -> Result<u8> {
     let HandOver {
         lock_name,
         place,
         wish,
-        timeout,
+        timeout: patience,
     } = asked;
-    let store = super::existing_store(&place, &lock_name)?;
+    let store = Arc::new(super::existing_store(&place, &lock_name)?);
     let mut shutdown = super::shutdown_signal()?;
     let answered = super::runtime()?.block_on(async {
         let cancel = async {
@@ -25,10 +34,14 @@ pub(crate) fn run(asked: HandOver) -> Result<u8> {
             let _ = shutdown.wait_for(|asked| *asked).await;
         };
         let mut leader = None;
-        ask(&store, wish, timeout, cancel, |progress| {
+        let answered = ask(&store, wish, patience, cancel, |progress| {
             tell(&mut leader, &progress);
         })
-        .await
+        .await;
+        if let (Ok(Answered::Resigned), Some(leader)) = (&answered, leader) {
+            say(next_after(&leader, &store).await);
+        }
+        answered
     });
     match answered {
         Ok(Answered::HandedOver { to, gap }) => {
@@ -77,6 +90,37 @@ fn tell(leader: &mut Option<Leader>, progress: &Progress) {
         Progress::Accepted => say(format_args!("{id} stops its work")),
         Progress::Released => say(format_args!("{id} has given the lease back")),
         _ => {}
+    }
+}
+
+/// What there is to say of who leads, now that this one has resigned.
+async fn next_after(leader: &Leader, store: &Arc<FileStore>) -> String {
+    let elected = async {
+        let mut observer = Observer::new(store.clone()).ok()?;
+        loop {
+            if let Seen::Elected { leader, term, .. } = observer.next().await.seen {
+                break Some(format!("{} leads in term {term}", leader.node_id));
+            }
+        }
+    };
+    if let Ok(Some(next)) = timeout(NEXT, elected).await {
+        return next;
+    }
+    let id = &leader.holder.node_id;
+    // The record still says what the last holder promised, and so stays out for.
+    match timeout(NEXT, glance(store)).await {
+        Ok(Ok(Glance {
+            current:
+                Some(Observed {
+                    content: Content::Record(record),
+                    ..
+                }),
+            ..
+        })) => {
+            let lease = humantime::format_duration(record.lease_duration);
+            format!("nobody leads yet; {id} stays out for {lease}")
+        }
+        _ => "there is no telling who leads now".into(),
     }
 }
 
