@@ -69,7 +69,12 @@ fn probes_are_told_who_stays_out() {
     assert!(at.status()["stays_out_until_ns"].is_null());
     cluster.ask(&["resign"]).is_done();
     let until = ns(&node.until("revoked"), "stays_out_until_ns");
-    assert_eq!(ns(&at.status(), "stays_out_until_ns"), until);
+    let status = at.status();
+    assert_eq!(ns(&status, "stays_out_until_ns"), until);
+    // The newest term there was, as the metrics have it.
+    assert!(status["leader"].is_null());
+    assert_eq!(status["term"], 1);
+    assert_eq!(at.metric("leader_demo_term", &[]), 1.0);
     // What it is handed by name, it takes all the same.
     let mut other = cluster.start("node-2");
     other.until("elected");

@@ -26,6 +26,7 @@ pub(super) struct Status<'a> {
     lock_name: &'a str,
     store: &'a str,
     role: &'static str,
+    /// The newest that was seen; that it goes on is for `leader` to say.
     term: Option<u64>,
     leader: Option<Led>,
     valid_until_ns: Option<u64>,
@@ -106,6 +107,7 @@ impl Desk {
     pub(super) fn status(&self) -> Status<'_> {
         let (me, timing) = (self.node.me(), self.node.timing());
         let leader = self.node.leader();
+        let newest = Some(self.node.tally().term.get()).filter(|term| *term > 0);
         let now = clock::now();
         let leading = self.leading(now);
         let valid_until = leading.as_ref().map(|leading| leading.valid_until);
@@ -128,7 +130,8 @@ impl Desk {
                 Some(_) => "leader",
                 None => "follower",
             },
-            term: leader.as_ref().map(|leader| leader.term),
+            // As in the metrics: the last one, where nobody leads.
+            term: leader.as_ref().map(|leader| leader.term).or(newest),
             leader,
             valid_until_ns: valid_until.map(BootTime::as_nanos),
             lease_remaining_ns: valid_until.and_then(|until| nanos(until.since(now))),
