@@ -2,6 +2,7 @@
 
 use crate::clock::BootTime;
 use crate::lease::{Holder, Term};
+use crate::request::{Asker, Wish};
 
 /// A change, and the moment it was decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,15 @@ pub enum Change {
         acquired: Acquired,
         /// When it will stop believing, unless it renews.
         valid_until: BootTime,
+    },
+    /// This node has agreed to step down; it leads until its work has stopped.
+    Asked {
+        /// The leadership that is to end.
+        term: Term,
+        /// Who asked for it.
+        asker: Asker,
+        /// What for.
+        wish: Wish,
     },
     /// This node leads no longer.
     Revoked {

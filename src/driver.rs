@@ -13,6 +13,7 @@ use crate::health::{Health, Readiness};
 use crate::leadership::Leadership;
 use crate::lease::{Holder, Term};
 use crate::node::Shared;
+use crate::request::Request;
 use crate::store::{Answer, LeaseStore, Observed, StoreError, Swap, Wake, Witness};
 use crate::tally::Counter;
 
@@ -38,6 +39,7 @@ pub(crate) enum Command {
     StepDown {
         term: Term,
         ending: Ending,
+        request: Request,
     },
     Watch(mpsc::UnboundedSender<Notice>),
     Stop,
@@ -265,8 +267,18 @@ impl Driver {
                 }
             }
             Command::Resign => self.step(Event::End(Ending::Resigned), store, pending),
-            Command::StepDown { term, ending } => {
+            Command::StepDown {
+                term,
+                ending,
+                request,
+            } => {
                 if self.election.belief().is_some_and(|(held, _)| held == term) {
+                    // Said once, however often it is told.
+                    if !self.election.ending() {
+                        let Request { asker, wish, .. } = request;
+                        let now = self.clock.now();
+                        self.announce(now, Change::Asked { term, asker, wish });
+                    }
                     self.step(Event::End(ending), store, pending);
                 }
             }

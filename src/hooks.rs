@@ -96,7 +96,10 @@ impl Hooks {
             Change::Revoked { term, reason, .. } => call(&mut self.revoked, (term, reason)),
             Change::NewLeader { leader, term } => call(&mut self.new_leader, (leader, term)),
             Change::NoLeader => call(&mut self.no_leader, ()),
-            Change::Warning(_) | Change::StoreFailed(_) | Change::StoreRecovered => {}
+            Change::Asked { .. }
+            | Change::Warning(_)
+            | Change::StoreFailed(_)
+            | Change::StoreRecovered => {}
         }
     }
 }

@@ -175,7 +175,7 @@ fn printable(host: &str) -> Arc<str> {
     host.chars().map(seen).collect::<String>().into()
 }
 
-fn host_name<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<str>, D::Error> {
+pub(crate) fn host_name<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<str>, D::Error> {
     Ok(printable(&String::deserialize(from)?))
 }
 

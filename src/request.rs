@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::BootTime;
 use crate::election::Ending;
-use crate::lease::{Holder, Record, SessionId, State, Term};
+use crate::lease::{Holder, Record, SessionId, State, Term, host_name};
 use crate::name::NodeId;
 
 mod answer;
@@ -52,6 +52,7 @@ pub struct Asker {
     /// Told from all others by this.
     pub session: SessionId,
     /// The machine's name. For people.
+    #[serde(deserialize_with = "host_name")]
     pub host: Arc<str>,
     /// The process. For people.
     pub pid: Option<NonZeroU32>,
@@ -144,8 +145,8 @@ impl Part {
 pub(crate) enum Step {
     /// Swap this in, if the request still is what it was.
     Say(Request),
-    /// It has been accepted: step down.
-    StepDown(Ending),
+    /// It has been accepted: step down, as was asked for.
+    StepDown(Ending, Request),
 }
 
 /// A node's side of requests: a value without clock or I/O.
@@ -195,10 +196,10 @@ impl Desk {
                     })
                 }
                 // Also when the answer to saying so was lost.
-                (_, Stage::Accepted { successor }) => Some(Step::StepDown(match successor {
-                    Some(to) => Ending::HandedOver(to),
-                    None => Ending::Resigned,
-                })),
+                (_, Stage::Accepted { successor }) => {
+                    let ending = successor.map_or(Ending::Resigned, Ending::HandedOver);
+                    Some(Step::StepDown(ending, request.clone()))
+                }
                 _ => None,
             };
         }

@@ -47,6 +47,37 @@ fn who_asked_it_to_resign_is_told_who_leads_next_or_why_nobody_does() {
 }
 
 #[test]
+fn a_leader_says_who_asked_it_to_step_down_and_for_whom() {
+    let cluster = Cluster::new(LONG);
+    let mut first = in_words(&cluster, "node-1");
+    first.says("BECAME LEADER");
+    let mut second = cluster.follower("node-2");
+    let asking = cluster.asks(&["hand-over", "--to=node-2"]);
+    let (pid, host) = (asking.pid(), rustix::system::uname());
+    let host = host.nodename().to_str().unwrap();
+    first.says(&format!(
+        "[node-1] Asked by process {pid} on {host} to hand over to node-2"
+    ));
+    first.says("LOST LEADERSHIP - Stepping down");
+    asking.ends().is_done();
+    let asking = cluster.asks(&["resign"]);
+    let pid = asking.pid();
+    let asked = second.until("asked");
+    assert_eq!(
+        (&asked["wish"], &asked["term"], &asked["role"]),
+        (&"resign".into(), &2.into(), &"leader".into())
+    );
+    assert_eq!(
+        (&asked["asker_pid"], &asked["asker_host"]),
+        (&pid.into(), &host.into())
+    );
+    assert!(asked["successor_node"].is_null());
+    second.until("revoked");
+    asking.ends().is_done();
+    assert_eq!(second.events("asked").len(), 1);
+}
+
+#[test]
 fn who_only_handed_over_does_not_stay_out() {
     let cluster = Cluster::new(LONG);
     let mut first = cluster.leader("node-1");

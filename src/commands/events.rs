@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use leader_demo::clock::{self, BootTime};
-use leader_demo::{Change, Holder, LockName, Notice, Timing};
+use leader_demo::{Asker, Change, Holder, LockName, NodeId, Notice, Timing, Wish};
 use serde::Serialize;
 
 /// What happened, before it is put into a line.
@@ -51,6 +51,17 @@ pub(super) struct More {
     pub(super) exit_code: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) waits_for: Option<Vec<u32>>,
+    #[serde(flatten)]
+    pub(super) asked: Option<Asked>,
+}
+
+/// What a leader was asked for, and by whom.
+#[derive(Serialize)]
+pub(super) struct Asked {
+    wish: &'static str,
+    successor_node: Option<String>,
+    asker_pid: Option<u32>,
+    asker_host: String,
 }
 
 #[derive(Serialize)]
@@ -136,6 +147,22 @@ impl Narrator {
                 said.more.valid_until_ns = Some(valid_until.as_nanos());
                 said.more.acquired = Some(how.as_str());
             }
+            Change::Asked { term, asker, wish } => {
+                said.event = "asked";
+                said.term = Some(term.get());
+                said.more.asked = Some(Asked {
+                    wish: match wish {
+                        Wish::Resign => "resign",
+                        Wish::HandOver { .. } => "hand_over",
+                    },
+                    asker_pid: asker.pid.map(u32::from),
+                    asker_host: asker.host.to_string(),
+                    successor_node: match wish {
+                        Wish::HandOver { to } => to.as_ref().map(NodeId::to_string),
+                        Wish::Resign => None,
+                    },
+                });
+            }
             Change::Revoked {
                 term,
                 reason: why,
@@ -199,6 +226,17 @@ impl Narrator {
         };
         serde_json::to_string(&line)
     }
+}
+
+/// Who asked for what, for people.
+pub(super) fn asked_by(asker: &Asker, wish: &Wish) -> String {
+    let pid = asker.pid.map_or_else(|| "?".into(), |pid| pid.to_string());
+    let what = match wish {
+        Wish::Resign => "resign".into(),
+        Wish::HandOver { to: None } => "hand over".into(),
+        Wish::HandOver { to: Some(to) } => format!("hand over to {to}"),
+    };
+    format!("by process {pid} on {} to {what}", asker.host)
 }
 
 pub(super) fn nanos(duration: Duration) -> Option<u64> {

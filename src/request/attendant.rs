@@ -58,10 +58,14 @@ async fn look(
                     return;
                 }
             }
-            Step::StepDown(ending) => {
+            Step::StepDown(ending, request) => {
                 let term = record.term;
                 if let Some(node) = shared.upgrade() {
-                    node.tell(Command::StepDown { term, ending });
+                    node.tell(Command::StepDown {
+                        term,
+                        ending,
+                        request,
+                    });
                 }
                 return;
             }

@@ -72,7 +72,7 @@ fn step(record: &Record, part: Part) -> Option<Step> {
 fn says(record: &Record, part: Part) -> Option<Stage> {
     match step(record, part) {
         Some(Step::Say(request)) => Some(request.stage),
-        Some(Step::StepDown(_)) => panic!("nothing was accepted yet"),
+        Some(Step::StepDown(..)) => panic!("nothing was accepted yet"),
         None => None,
     }
 }
@@ -106,6 +106,17 @@ fn a_leader_accepts_what_needs_no_other_and_what_another_has_confirmed() {
 }
 
 #[test]
+fn no_asker_writes_on_terminals() {
+    let good = String::from_utf8(record(Wish::Resign, Stage::Open).encode()).unwrap();
+    let evil = good.replace("\"host\":\"h\"", "\"host\":\"a\\u001b[2J\"");
+    let read = Record::decode(evil.as_bytes()).unwrap();
+    let State::Asked(request) = read.state else {
+        unreachable!("it asks")
+    };
+    assert_eq!(&*request.asker.host, "a?[2J");
+}
+
+#[test]
 fn a_leader_hands_over_to_no_session_of_its_own() {
     let mine = Stage::Confirmed { by: session(1) };
     assert_eq!(says(&record(TO_ANYONE, mine), leader()), None);
@@ -118,7 +129,11 @@ fn what_is_accepted_is_done_also_when_the_answer_was_lost() {
         (Some(OTHER), Ending::HandedOver(session(OTHER))),
     ] {
         let record = record(TO_ANYONE, accepted(successor));
-        assert_eq!(step(&record, leader()), Some(Step::StepDown(ending)));
+        let State::Asked(request) = record.state.clone() else {
+            unreachable!("it asks")
+        };
+        let expected = Step::StepDown(ending, request);
+        assert_eq!(step(&record, leader()), Some(expected));
     }
 }
 

@@ -12,7 +12,7 @@ use leader_demo::{Change, Node, NodeId, Notice, Timing};
 use tokio::sync::oneshot;
 
 use crate::cli::{Demo, LogFormat};
-use crate::commands::events::{Narrator, Said};
+use crate::commands::events::{Narrator, Said, asked_by};
 
 /// What there is to say.
 pub(super) enum Say {
@@ -197,6 +197,7 @@ fn text_of(id: &NodeId, notice: Notice) -> Vec<String> {
                 format!("🎉 [{id}] BECAME LEADER - Starting leadership duties"),
             ];
         }
+        Change::Asked { asker, wish, .. } => format!("[{id}] Asked {}", asked_by(&asker, &wish)),
         Change::Revoked {
             stays_out_until, ..
         } => {

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 
 use crate::cli::{EventsTo, Run};
 use crate::commands::PATIENCE;
-use crate::commands::events::{Narrator, Said, nanos};
+use crate::commands::events::{Narrator, Said, asked_by, nanos};
 use crate::logging::Lines;
 
 /// What happens to the command; the rest is the election's to tell.
@@ -140,6 +140,9 @@ impl Teller {
     fn notice(&mut self, notice: &Notice) {
         match &notice.change {
             Change::Elected { term, .. } => tracing::info!("leading in term {term}"),
+            Change::Asked { asker, wish, .. } => {
+                tracing::info!("asked {}", asked_by(asker, wish));
+            }
             Change::Revoked {
                 term,
                 reason,

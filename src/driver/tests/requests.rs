@@ -8,20 +8,23 @@ use crate::store::{Content, LeaseStore, Revision};
 impl World {
     /// Asks the leader of term 1, and waits for longer than an answer takes.
     async fn asks(&self, wish: Wish) {
-        let asker = Asker {
-            session: SessionId::from_u128(100),
-            host: "h".into(),
-            pid: None,
-        };
-        let request = Request {
-            asker,
-            wish,
-            stage: Stage::Open,
-        };
         let register = self.register.requests().unwrap();
-        let swap = register.swap(None, request.record(term(1), secs(10)));
+        let swap = register.swap(None, request(wish).record(term(1), secs(10)));
         assert!(matches!(swap.await.unwrap(), Swap::Swapped { .. }));
         sleep(secs(3)).await;
+    }
+}
+
+fn request(wish: Wish) -> Request {
+    let asker = Asker {
+        session: SessionId::from_u128(100),
+        host: "h".into(),
+        pid: None,
+    };
+    Request {
+        asker,
+        wish,
+        stage: Stage::Open,
     }
 }
 
@@ -36,12 +39,18 @@ async fn work_is_asked_to_end_and_keeps_the_lease_until_it_has() {
     let world = World::new();
     let (a, b) = (world.node("a"), world.node("b"));
     let leadership = a.campaign().await.unwrap();
+    let mut changes = a.watch();
     b.stand();
     assert!(takes_forever(leadership.ending()).await);
     world.asks(to(&b)).await;
     leadership.ending().await;
     sleep(secs(3600)).await;
     assert!(leadership.leads() && !b.is_leader());
+    let asked = |told: &String| told.starts_with("asked 1 (HandOver");
+    assert_eq!(
+        told(&mut changes).await.iter().filter(|t| asked(t)).count(),
+        1
+    );
     leadership.release().await;
     sleep(secs(1)).await;
     assert_eq!(b.term(), Some(term(2)));
@@ -62,7 +71,8 @@ async fn a_standing_node_hands_over_at_once_and_stays_in() {
     sleep(secs(1)).await;
     assert_eq!(a.term(), Some(term(3)));
     let told = told(&mut changes).await;
-    assert_eq!(told[1], "revoked 1 (HandedOver)");
+    assert!(told[1].starts_with("asked 1 (HandOver"), "{told:?}");
+    assert_eq!(told[2], "revoked 1 (HandedOver)");
 }
 
 #[tokio::test(start_paused = true)]
@@ -159,6 +169,7 @@ async fn to_step_down_in_another_term_is_asked_of_another() {
         leadership.shared().tell(Command::StepDown {
             term: term(of),
             ending: Ending::Resigned,
+            request: request(Wish::Resign),
         });
         let asked_to_end = timeout(secs(1), leadership.ending()).await.is_ok();
         assert_eq!(asked_to_end, ending, "{of}");

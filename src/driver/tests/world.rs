@@ -253,6 +253,7 @@ pub(crate) async fn told(changes: &mut Changes) -> Vec<String> {
     while let Ok(Some(notice)) = tokio::time::timeout(Duration::ZERO, changes.next()).await {
         told.push(match notice.change {
             Change::Elected { term, acquired, .. } => format!("elected {term} ({acquired:?})"),
+            Change::Asked { term, wish, .. } => format!("asked {term} ({wish:?})"),
             Change::Revoked { term, reason, .. } => format!("revoked {term} ({reason:?})"),
             Change::NewLeader { leader, term } => format!("new leader {} {term}", leader.node_id),
             Change::NoLeader => "no leader".into(),

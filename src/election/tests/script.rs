@@ -347,6 +347,8 @@ fn show_change(change: &Change) -> String {
         Change::NewLeader { leader, term } => format!("new leader {} {term}", leader.node_id),
         Change::NoLeader => "no leader".into(),
         Change::Warning(text) => format!("warning: {text}"),
-        Change::StoreFailed(_) | Change::StoreRecovered => unreachable!("the driver says these"),
+        Change::Asked { .. } | Change::StoreFailed(_) | Change::StoreRecovered => {
+            unreachable!("the driver says these")
+        }
     }
 }

@@ -161,7 +161,7 @@ fn search(wishes: [Wish; 2], obeys: impl Fn(&World, Step, &Request)) -> (usize, 
 
 /// What may never be, at the moment at which the leader steps down.
 fn rules(world: &World, step: Step, request: &Request) {
-    let Step::StepDown(ending) = step else {
+    let Step::StepDown(ending, _) = step else {
         unreachable!("it steps down")
     };
     let asking = world
