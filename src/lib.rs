@@ -74,7 +74,7 @@ pub use lease::{DecodeError, Holder, Record, SessionId, State, Term};
 pub use name::{LockName, MAX_NAME_LEN, NameError, NodeId};
 pub use node::{Changes, Leader, Node, NodeBuilder, StartError, Stopped};
 pub use observer::{Glance, Led, Observer, Seen, Sighting, glance};
-pub use request::{Answered, AskError, Asker, Progress, Request, Stage, Wish, ask};
+pub use request::{Answered, AskError, Asker, Progress, Request, Stage, Wish, ask, successor_node};
 pub use store::file::FileStore;
 pub use store::memory::{MemoryRegister, MemoryStore};
 pub use tally::{Histogram, Tally};

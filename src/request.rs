@@ -23,6 +23,7 @@ use crate::clock::BootTime;
 use crate::election::Ending;
 use crate::lease::{Holder, Record, SessionId, State, Term, host_name};
 use crate::name::NodeId;
+use crate::store::{Content, LeaseStore};
 
 mod answer;
 mod asking;
@@ -66,7 +67,7 @@ pub enum Wish {
     Resign,
     /// Step down for another node that has said it is there.
     HandOver {
-        /// Which; none: whoever says so first.
+        /// Which; none: whoever says so first, and is named here then.
         to: Option<NodeId>,
     },
 }
@@ -120,6 +121,32 @@ impl Asker {
     fn in_words(&self) -> (String, String) {
         let pid = self.pid.map_or_else(|| "?".into(), |pid| pid.to_string());
         (pid, self.host.to_string())
+    }
+}
+
+/// The name of the session that the leader of `term` left its lease to, if the
+/// requests that the store keeps still say it.
+pub async fn successor_node(
+    store: &impl LeaseStore,
+    term: Term,
+    successor: SessionId,
+) -> Option<NodeId> {
+    let seen = store.requests()?.read().await.ok()??;
+    match seen.content {
+        Content::Record(Record {
+            term: of,
+            state:
+                State::Asked(Request {
+                    wish: Wish::HandOver { to },
+                    stage:
+                        Stage::Accepted {
+                            successor: Some(by),
+                        },
+                    ..
+                }),
+            ..
+        }) if (of, by) == (term, successor) => to,
+        _ => None,
     }
 }
 
@@ -186,6 +213,16 @@ impl Desk {
             };
             stands.then_some(Step::Say(next))
         };
+        // Whoever was asked for: from here on it is this node.
+        let confirm = || {
+            let to = Some(self.node_id.clone());
+            let next = Request {
+                wish: Wish::HandOver { to },
+                stage: Stage::Confirmed { by: self.session },
+                ..request.clone()
+            };
+            stands.then_some(Step::Say(next))
+        };
         if part.leads == Some(record.term) {
             return match (&request.wish, request.stage) {
                 (Wish::Resign, Stage::Open) => say(Stage::Accepted { successor: None }),
@@ -210,7 +247,7 @@ impl Desk {
             _ => false,
         };
         if mine && part.follows == Some(record.term) && request.stage == Stage::Open {
-            return say(Stage::Confirmed { by: self.session });
+            return confirm();
         }
         None
     }

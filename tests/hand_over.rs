@@ -39,7 +39,7 @@ fn the_named_node_leads_next_and_nobody_else() {
     let answer = cluster.ask(&["hand-over", "--to=node-3"]);
     answer.is_done();
     answer.said("asked node-1, which leads in term 1");
-    answer.said("another node is there");
+    answer.said("node-3 is there to take over");
     answer.said("node-1 stops its work");
     answer.said("node-1 has given the lease back");
     answer.said("node-3 leads in term 2; between the two, nobody led for at most ");
@@ -240,7 +240,7 @@ fn a_leader_that_is_killed_while_it_is_asked_is_replaced_as_ever() {
     let mut next = cluster.follower("node-2");
     leader.signal(Signal::STOP);
     let mut asking = cluster.asks(&["hand-over", "--to=node-2"]);
-    asking.says("another node is there");
+    asking.says("node-2 is there to take over");
     leader.kill();
     assert_eq!(next.until("elected")["acquired"], "holder_died");
     let answer = asking.ends();
@@ -257,7 +257,7 @@ fn a_target_that_dies_once_it_was_promised_the_lease_costs_a_lease_duration() {
     let mut third = cluster.follower("node-3");
     leader.signal(Signal::STOP);
     let mut asking = cluster.asks(&["hand-over", "--to=node-2", "--timeout=2s"]);
-    asking.says("another node is there");
+    asking.says("node-2 is there to take over");
     target.kill();
     leader.signal(Signal::CONT);
     let revoked = leader.until("revoked");

@@ -104,6 +104,7 @@ fn a_leader_is_named_with_all_there_is_to_know() {
         "renewed_ago_ns": ago,
         "life": "alive",
         "successor": null,
+        "successor_node": null,
     });
     assert_eq!(answer, expected);
     let words = [

@@ -10,6 +10,7 @@ use common::asking::Asking;
 #[cfg(feature = "http")]
 use common::http::{HTTP, Http};
 use common::{Cluster, ns};
+use rustix::process::Signal;
 
 /// A lease so long that nothing here may have waited for it.
 const LONG: &[&str] = &["--lease-duration=10m", "--retry-period=200ms"];
@@ -75,6 +76,27 @@ fn a_leader_says_who_asked_it_to_step_down_and_for_whom() {
     second.until("revoked");
     asking.ends().is_done();
     assert_eq!(second.events("asked").len(), 1);
+}
+
+#[test]
+fn who_it_was_handed_over_to_has_a_name() {
+    let cluster = Cluster::new(LONG);
+    let leader = cluster.leader("node-1");
+    let mut target = cluster.follower("node-2");
+    let mut watching = cluster.asks(&["watch"]);
+    watching.says("node-1 leads");
+    // It will find what it agreed to, and nobody there to take it.
+    leader.signal(Signal::STOP);
+    let mut asking = cluster.asks(&["hand-over"]);
+    asking.says("node-2 is there to take over");
+    target.kill();
+    leader.signal(Signal::CONT);
+    asking.says("node-1 has given the lease back");
+    watching.says("node-1 left the lease to node-2");
+    let status = cluster.ask(&["status"]);
+    status.said("nobody: the lease was handed over to node-2");
+    let status = cluster.ask(&["status", "--json"]);
+    status.said("\"successor_node\":\"node-2\"");
 }
 
 #[test]

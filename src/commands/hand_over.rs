@@ -86,7 +86,8 @@ fn tell(leader: &mut Option<Leader>, progress: &Progress) {
                 holder.host
             ));
         }
-        Progress::Confirmed => say("another node is there to take over"),
+        Progress::Confirmed(Some(next)) => say(format_args!("{next} is there to take over")),
+        Progress::Confirmed(None) => say("another node is there to take over"),
         Progress::Accepted => say(format_args!("{id} stops its work")),
         Progress::Released => say(format_args!("{id} has given the lease back")),
         _ => {}

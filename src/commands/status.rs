@@ -4,7 +4,9 @@ use std::io::{self, ErrorKind, Write};
 
 use anyhow::{Context, Result, bail};
 use leader_demo::store::{Content, Life};
-use leader_demo::{Glance, Holder, Led, Record, SessionId, State, Term, glance};
+use leader_demo::{
+    Glance, Holder, Led, NodeId, Record, SessionId, State, Term, glance, successor_node,
+};
 use serde::Serialize;
 
 use super::brief;
@@ -32,14 +34,16 @@ struct Answer<'a> {
     renewed_ago_ns: Option<u64>,
     life: Option<&'static str>,
     successor: Option<SessionId>,
+    successor_node: Option<&'a str>,
 }
 
 /// Why it is not known that somebody leads.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Reason {
     Absent,
     Released,
-    HandedOver(SessionId),
+    /// To this session, of this node if that is still known.
+    HandedOver(SessionId, Option<NodeId>),
     HolderDied,
     Silent,
     Unreadable,
@@ -49,18 +53,31 @@ enum Reason {
 
 pub(crate) fn run(status: &Status) -> Result<u8> {
     let store = super::existing_store(&status.place, &status.lock_name)?;
-    let looked = super::runtime()?.block_on(glance(&store));
+    let (looked, successor) = super::runtime()?.block_on(async {
+        let looked = glance(&store).await;
+        let record = looked.as_ref().ok().and_then(|seen| record(Some(seen)));
+        let successor = match record.map(|record| (record.term, &record.state)) {
+            Some((
+                term,
+                State::Vacant {
+                    successor: Some(to),
+                },
+            )) => successor_node(&store, term, *to).await,
+            _ => None,
+        };
+        (looked, successor)
+    });
     let (seen, failed) = match looked {
         Ok(glance) => (Some(glance), None),
         Err(e) => (None, Some(e.to_string())),
     };
     let led = seen.as_ref().map_or(Led::Unclear, Glance::led);
-    let reason = (led != Led::Yes).then(|| Reason::of(seen.as_ref()));
+    let reason = (led != Led::Yes).then(|| Reason::of(seen.as_ref(), successor));
     let text = if status.json {
         let message = failed.as_deref();
-        json(status, seen.as_ref(), led, reason, message)?
+        json(status, seen.as_ref(), led, reason.as_ref(), message)?
     } else {
-        lines(status, seen.as_ref(), reason)
+        lines(status, seen.as_ref(), reason.as_ref())
     };
     match io::stdout().write_all(text.as_bytes()) {
         // Who reads no further may want the exit code.
@@ -80,7 +97,7 @@ pub(crate) fn run(status: &Status) -> Result<u8> {
 }
 
 impl Reason {
-    fn of(seen: Option<&Glance>) -> Self {
+    fn of(seen: Option<&Glance>, node: Option<NodeId>) -> Self {
         let Some(seen) = seen else {
             return Self::StoreError;
         };
@@ -97,7 +114,7 @@ impl Reason {
                     successor: Some(to),
                 },
                 _,
-            ) => Self::HandedOver(*to),
+            ) => Self::HandedOver(*to, node),
             (State::Held(_), Life::Dead) => Self::HolderDied,
             (State::Held(_), _) if seen.age.is_some() => Self::Silent,
             (State::Held(_), _) => Self::Unclear,
@@ -105,11 +122,11 @@ impl Reason {
         }
     }
 
-    const fn as_str(self) -> &'static str {
+    const fn as_str(&self) -> &'static str {
         match self {
             Self::Absent => "absent",
             Self::Released => "released",
-            Self::HandedOver(_) => "handed_over",
+            Self::HandedOver(..) => "handed_over",
             Self::HolderDied => "holder_died",
             Self::Silent => "silent",
             Self::Unreadable => "unreadable",
@@ -131,7 +148,7 @@ fn json(
     status: &Status,
     seen: Option<&Glance>,
     led: Led,
-    reason: Option<Reason>,
+    reason: Option<&Reason>,
     message: Option<&str>,
 ) -> Result<String> {
     let record = record(seen);
@@ -166,14 +183,18 @@ fn json(
             Life::Unknown => "unknown",
         }),
         successor: match reason {
-            Some(Reason::HandedOver(to)) => Some(to),
+            Some(Reason::HandedOver(to, _)) => Some(*to),
+            _ => None,
+        },
+        successor_node: match reason {
+            Some(Reason::HandedOver(_, Some(node))) => Some(node.as_str()),
             _ => None,
         },
     };
     Ok(serde_json::to_string(&answer)? + "\n")
 }
 
-fn lines(status: &Status, seen: Option<&Glance>, reason: Option<Reason>) -> String {
+fn lines(status: &Status, seen: Option<&Glance>, reason: Option<&Reason>) -> String {
     let mut rows = Vec::new();
     let mut row = |name: &'static str, text: String| rows.push(format!("{name:<9}{text}\n"));
     let record = record(seen);
@@ -231,7 +252,7 @@ fn name_of(holder: Option<&Holder>) -> &str {
     holder.map_or("its holder", |holder| holder.node_id.as_str())
 }
 
-fn why_nobody(status: &Status, holder: Option<&Holder>, reason: Reason) -> String {
+fn why_nobody(status: &Status, holder: Option<&Holder>, reason: &Reason) -> String {
     let dir = status.place.dir.display();
     let holder = name_of(holder);
     match reason {
@@ -240,7 +261,10 @@ fn why_nobody(status: &Status, holder: Option<&Holder>, reason: Reason) -> Strin
         }
         Reason::Absent => format!("nobody: there is no such election in {dir}"),
         Reason::Released => "nobody: the lease was given back".into(),
-        Reason::HandedOver(to) => format!("nobody: the lease was handed over to session {to}"),
+        Reason::HandedOver(_, Some(to)) => format!("nobody: the lease was handed over to {to}"),
+        Reason::HandedOver(to, None) => {
+            format!("nobody: the lease was handed over to session {to}")
+        }
         Reason::HolderDied => format!("nobody: {holder} has died"),
         Reason::Silent => format!("nobody: {holder} has been silent for longer than its lease"),
         Reason::Unreadable => "unknown: the lease record cannot be read".into(),

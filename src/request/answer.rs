@@ -12,8 +12,8 @@ use crate::store::StoreError;
 pub enum Progress {
     /// It was put to this leader, and stands for this long.
     Asked(Leader, Duration),
-    /// A candidate is there to take over.
-    Confirmed,
+    /// A candidate is there to take over: this one, if it gave its name.
+    Confirmed(Option<NodeId>),
     /// The leader stops its work.
     Accepted,
     /// The leader has given the lease back.

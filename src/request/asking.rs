@@ -260,7 +260,10 @@ impl<S: LeaseStore> Asking<'_, S> {
             return Err(AskError::Replaced { pid, host });
         } else if seen.stage != self.request.stage {
             match seen.stage {
-                Stage::Confirmed { .. } => progress(Progress::Confirmed),
+                Stage::Confirmed { .. } => progress(Progress::Confirmed(match &seen.wish {
+                    Wish::HandOver { to } => to.clone(),
+                    Wish::Resign => None,
+                })),
                 Stage::Accepted { .. } => {
                     progress(Progress::Accepted);
                     if !self.cancelled {

@@ -3,11 +3,14 @@
 use std::future::pending;
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
-use leader_demo::{FileStore, Observer, Seen};
+use leader_demo::{FileStore, Observer, Seen, successor_node};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::time::timeout;
 
 use crate::cli::Watch;
 use crate::commands::{runtime, shutdown_signal};
@@ -18,10 +21,14 @@ mod tale;
 use outbox::Outbox;
 use tale::Teller;
 
+/// How long a name is worth waiting for.
+const NAME: Duration = Duration::from_millis(100);
+
 pub(super) fn run(watch: &Watch, store: FileStore) -> Result<u8> {
     let mut shutdown = shutdown_signal()?;
+    let store = Arc::new(store);
     runtime()?.block_on(async {
-        let mut observer = Observer::new(store)?;
+        let mut observer = Observer::new(store.clone())?;
         let mut teller = Teller::new(watch);
         let (mut outbox, mut written) = Outbox::open()?;
         let reader_gone = reader_gone();
@@ -33,6 +40,10 @@ pub(super) fn run(watch: &Watch, store: FileStore) -> Result<u8> {
                 ended = &mut written => return outbox::ended(ended),
                 () = &mut reader_gone => return Ok(0),
                 sighting = observer.next() => {
+                    if let Seen::HandedOver { term, to } = sighting.seen {
+                        let named = successor_node(&store, term, to);
+                        teller.successor = timeout(NAME, named).await.ok().flatten();
+                    }
                     if watch.renewals || !matches!(sighting.seen, Seen::Renewed { .. }) {
                         outbox.send(&mut teller, sighting.at, &sighting.seen)?;
                     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Local, SecondsFormat, Utc};
 use leader_demo::clock::{self, BootTime};
-use leader_demo::{Acquired, Holder, LockName, Seen, SessionId, Term};
+use leader_demo::{Acquired, Holder, LockName, NodeId, Seen, SessionId, Term};
 use serde::Serialize;
 
 use crate::cli::Watch;
@@ -18,6 +18,8 @@ pub(super) struct Teller {
     /// Who leads, or led last, by what has been told.
     reign: Option<Reign>,
     is_led: bool,
+    /// Who the lease was left to last, if that is known.
+    pub(super) successor: Option<NodeId>,
 }
 
 struct Reign {
@@ -64,6 +66,8 @@ struct More {
     #[serde(skip_serializing_if = "Option::is_none")]
     successor: Option<SessionId>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    successor_node: Option<Option<NodeId>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
 }
 
@@ -74,6 +78,7 @@ impl Teller {
             json: watch.json,
             reign: None,
             is_led: false,
+            successor: None,
         }
     }
 
@@ -198,9 +203,14 @@ impl Teller {
                 format!("{last} gave the lease back (term {term})"),
             ),
             Seen::HandedOver { term, to } => {
-                let text = format!("{last} left the lease to session {to} (term {term})");
+                let next = match &self.successor {
+                    Some(node) => node.to_string(),
+                    None => format!("session {to}"),
+                };
+                let text = format!("{last} left the lease to {next} (term {term})");
                 let mut words = said("handed_over", text);
                 words.more.successor = Some(*to);
+                words.more.successor_node = Some(self.successor.clone());
                 words
             }
             Seen::Expired { term } => {
