@@ -453,7 +453,7 @@ fn in_tmux_the_leader_is_asked_to_hand_over_and_to_resign() {
     let mut leader = eventually_some("a leader", || demo.leader());
     for (key, term, said) in [
         ("h", 2, " leads in term 2; between the two"),
-        ("r", 3, " has given the lease back"),
+        ("r", 3, " leads in term 3"),
     ] {
         screen.press(key);
         leader = demo.another_leader_than(leader);
