@@ -1,14 +1,14 @@
 //! `hand-over` and `resign`, as somebody at a terminal uses them.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::path::Path;
 use std::process::{Child, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
 use rustix::process::{Pid, Signal};
 
-use super::{Cluster, Node, PATIENCE, binary, ns};
+use super::{Cluster, Node, PATIENCE, binary, lines_of, ns};
 
 /// One run of such a command.
 pub struct Asking {
@@ -36,13 +36,7 @@ impl Asking {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let (say, lines) = channel();
-        std::thread::spawn(move || {
-            for line in stdout.lines().map_while(Result::ok) {
-                let _ = say.send(line);
-            }
-        });
+        let lines = lines_of(child.stdout.take().unwrap());
         Self {
             child,
             lines,

@@ -1,13 +1,13 @@
 //! Wrappers and their commands, all real, so that a test reads like sentences.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, FileType, Mode};
@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Cluster, Node, PATIENCE, binary};
+use super::{Cluster, Node, PATIENCE, binary, lines_of};
 
 /// So long that whoever waits for it to end has waited in vain.
 pub const LONG: &[&str] = &["--lease-duration", "10m"];
@@ -152,13 +152,7 @@ impl Runs {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let (say, lines) = channel();
-        std::thread::spawn(move || {
-            for line in stdout.lines().map_while(Result::ok) {
-                let _ = say.send(line);
-            }
-        });
+        let lines = lines_of(child.stdout.take().unwrap());
         Run {
             node: Node::hear(id, child, || File::open(events).unwrap()),
             lines,
