@@ -14,6 +14,7 @@ mod demo;
 mod doctor;
 mod election;
 mod hand_over;
+mod judge;
 #[cfg(feature = "completions")]
 mod man_pages;
 mod operate;
@@ -29,6 +30,7 @@ pub(crate) use demo::Demo;
 pub(crate) use doctor::Doctor;
 pub(crate) use election::{Election, Place};
 pub(crate) use hand_over::HandOver;
+pub(crate) use judge::Judge;
 #[cfg(feature = "completions")]
 pub(crate) use man_pages::ManPages;
 pub(crate) use operate::Operate;
@@ -44,6 +46,7 @@ pub(crate) enum Command {
     Check(Check),
     HandOver(HandOver),
     Doctor(Doctor),
+    Judge(Judge),
     #[cfg(feature = "completions")]
     Completions(Completions),
     #[cfg(feature = "completions")]
@@ -84,7 +87,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Command {
 }
 
 /// Control characters as Unicode's pictures of them, ␛ for an escape.
-fn make_visible(text: &str) -> String {
+pub(crate) fn make_visible(text: &str) -> String {
     let visible = |c: char| match c {
         '\0'..='\x1f' => char::from_u32(0x2400 + u32::from(c)).unwrap_or('�'),
         '\x7f' => '␡',
@@ -124,6 +127,7 @@ fn try_parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::
         Some((completions::NAME, matches)) => Command::Completions(Completions::resolve(matches)?),
         #[cfg(feature = "completions")]
         Some((man_pages::NAME, matches)) => Command::ManPages(ManPages::resolve(matches)?),
+        Some(("judge", matches)) => Command::Judge(Judge::resolve(matches)?),
         Some(("status", matches)) => Command::Status(Status::resolve(matches)?),
         Some(("watch", matches)) => Command::Watch(Watch::resolve(matches)?),
         Some((_, matches)) => Command::Check(Check::resolve(matches)?),
@@ -140,6 +144,7 @@ pub(crate) fn tree() -> clap::Command {
             hand_over::HandOverFlags::command(),
             hand_over::ResignFlags::command(),
             doctor::Flags::command(),
+            judge::Flags::command(),
             status::Flags::command(),
             watch::Flags::command(),
         ])

@@ -18,6 +18,7 @@ mod events;
 pub(crate) mod hand_over;
 #[cfg(feature = "http")]
 mod http;
+pub(crate) mod judge;
 #[cfg(feature = "completions")]
 pub(crate) mod man_pages;
 mod notify;

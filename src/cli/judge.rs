@@ -1,0 +1,41 @@
+//! `leader-demo judge`: was there one leader at a time?
+
+use std::path::PathBuf;
+
+use clap::{ArgMatches, Parser, ValueHint};
+
+/// Logs to judge.
+#[derive(Debug)]
+pub(crate) struct Judge {
+    pub(crate) logs: Vec<PathBuf>,
+    pub(crate) json: bool,
+}
+
+/// Read what nodes said (`--log-format json`, `run --events`), and say whether
+/// there was one leader at a time. It knows nothing but the logs.
+#[derive(Debug, Parser)]
+#[command(name = "judge", after_help = AFTER_HELP)]
+pub(super) struct Flags {
+    /// The verdict as one JSON object
+    #[arg(long)]
+    json: bool,
+
+    /// JSON lines of nodes, and of who did them harm
+    #[arg(value_name = "LOG", required = true, value_hint = ValueHint::FilePath)]
+    logs: Vec<PathBuf>,
+}
+
+const AFTER_HELP: &str = "\
+A torn last line is what a killed process leaves; one in the middle is a breach.
+
+Exit codes: 0 sound, 1 a rule was broken, 2 usage or nothing to judge.";
+
+impl Judge {
+    pub(super) fn resolve(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let flags: Flags = super::flags(matches)?;
+        Ok(Self {
+            logs: flags.logs,
+            json: flags.json,
+        })
+    }
+}

@@ -1,0 +1,48 @@
+//! `judge`: was there one leader at a time? It reads what nodes said and shares
+//! no code with the rules of the election, so a mistake there is not made here.
+//!
+//! [`logs`] are read into statements and faults; [`spans`] are leaderships, put
+//! together from what one session said; [`rules`] are what must hold of them;
+//! [`failover`] says what each change of leader cost, and how long it may take;
+//! [`verdict`] is what is said in the end.
+
+use std::io::{self, ErrorKind, Write};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::cli::Judge;
+
+mod failover;
+mod logs;
+mod rules;
+mod spans;
+mod verdict;
+
+use logs::Logs;
+use verdict::Verdict;
+
+/// 0 if it is sound, 1 if a rule was broken.
+pub(crate) fn run(judge: &Judge) -> Result<u8> {
+    let mut logs = Logs::default();
+    for path in &judge.logs {
+        logs.read(path)
+            .with_context(|| path.display().to_string())?;
+    }
+    let verdict = Verdict::on(&logs);
+    ensure!(
+        !verdict.spans.is_empty(),
+        "nothing to judge: nobody says there that it was elected; \
+         give the JSON lines of nodes (--log-format json, run --events)"
+    );
+    let text = if judge.json {
+        verdict.json()?
+    } else {
+        verdict.text()
+    };
+    match io::stdout().write_all(text.as_bytes()) {
+        // Who reads no further may want the exit code.
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => {}
+        written => written.context("cannot write to stdout")?,
+    }
+    Ok(u8::from(!verdict.sound()))
+}

@@ -1,0 +1,351 @@
+//! What each change of leader cost: from what ended the leadership to the next
+//! one, and how long that may take.
+//!
+//! Where faults come one upon the other, time counts from the last of them, and
+//! where nobody was there to take over, from when somebody was.
+
+use super::logs::{Fault, Logs, Statement, Timing};
+use super::rules::{Breach, Rule};
+use super::spans::Span;
+
+const SECOND: u64 = 1_000_000_000;
+
+/// What a busy machine may take on top of what the rules say.
+const SLACK: u64 = 2 * SECOND;
+
+/// From one leader to the next.
+#[derive(Clone, Debug)]
+pub(super) struct Failover {
+    /// A fault, or the reason that the leader gave.
+    pub(super) after: String,
+    pub(super) from: u64,
+    pub(super) to: u64,
+    pub(super) at_most: Option<u64>,
+    pub(super) late: bool,
+}
+
+/// A condition that lasts, from one fault to the one that undoes it.
+struct Trouble<'a> {
+    fault: &'a Fault,
+    until: u64,
+}
+
+/// An election, and what was done to it.
+pub(super) struct Course<'a> {
+    logs: &'a Logs,
+    spans: &'a [Span],
+    faults: Vec<&'a Fault>,
+    troubles: Vec<Trouble<'a>>,
+    presences: Vec<Presence<'a>>,
+    end: u64,
+    timing: Option<Timing>,
+}
+
+/// When a session could have taken over.
+struct Presence<'a> {
+    first: u64,
+    last: u64,
+    node: &'a str,
+    pid: Option<u32>,
+    /// Who resigned stays out: from, until.
+    out: Vec<(u64, u64)>,
+}
+
+impl<'a> Course<'a> {
+    /// `spans`, one or more, are of one election.
+    pub(super) fn of(logs: &'a Logs, spans: &'a [Span]) -> Self {
+        let election = &spans[0].election;
+        let mut faults: Vec<_> = logs
+            .faults
+            .iter()
+            .filter(|fault| fault.concerns(election))
+            .collect();
+        faults.sort_by_key(|fault| fault.at);
+        let statements = || logs.statements.iter().filter(|s| s.election == *election);
+        Self {
+            logs,
+            spans,
+            troubles: troubles(&faults),
+            presences: presences(statements(), &faults),
+            end: statements().map(|s| s.at).max().unwrap_or(0),
+            faults,
+            timing: logs.timing(),
+        }
+    }
+
+    /// All failovers. One that never came is a breach alone.
+    pub(super) fn failovers(&self, breaches: &mut Vec<Breach>) -> Vec<Failover> {
+        let mut found = Vec::new();
+        for (before, next) in self.spans.iter().zip(self.spans.iter().skip(1)) {
+            let mut failover = self.failover(before, next.start);
+            failover.late = self.is_late(&mut failover);
+            if failover.late {
+                breaches.push(self.late(&failover, before, Some(next)));
+            }
+            found.push(failover);
+        }
+        if let Some(before) = self.spans.last() {
+            let killed = self.faults.iter().any(|f| ends(f, before));
+            if before.revoked.is_some() || killed {
+                let mut failover = self.failover(before, self.end);
+                if failover.from < self.end && self.is_late(&mut failover) {
+                    breaches.push(self.late(&failover, before, None));
+                }
+            }
+        }
+        found
+    }
+
+    fn failover(&self, before: &Span, to: u64) -> Failover {
+        let (after, since) = self.cause(before, to);
+        // A fault can be written down after what came of it.
+        let known = since.filter(|since| *since <= to);
+        Failover {
+            after,
+            from: match (known, since, &before.revoked) {
+                (Some(known), ..) => known,
+                (None, Some(_), None) => to,
+                _ => before.end.min(to),
+            },
+            to,
+            at_most: None,
+            late: false,
+        }
+    }
+
+    /// What ended a leadership that another followed at `to`, and since when.
+    fn cause(&self, before: &Span, to: u64) -> (String, Option<u64>) {
+        let during = || self.faults.iter().filter(|f| f.at > before.start);
+        let kill = during().find(|f| ends(f, before));
+        let held = self.troubles.iter().rev().find(|t| {
+            matches!(&*t.fault.kind, "stop" | "partition")
+                && t.fault.hits(&before.node, before.pid)
+                && t.fault.at <= to
+                && t.until >= before.end
+        });
+        let named = |fault: &Fault| (fault.kind.clone(), Some(fault.at));
+        let reason = before.revoked.as_deref();
+        match (kill, held, reason) {
+            (Some(kill), None, None) => named(kill),
+            (Some(kill), _, None) if kill.at <= to => named(kill),
+            (_, Some(held), None | Some("renew_deadline" | "lost" | "shutdown")) => {
+                named(held.fault)
+            }
+            (_, _, Some("shutdown")) => during()
+                .find(|f| f.kind == "term" && f.hits(&before.node, before.pid))
+                .map_or(("shutdown".into(), None), |f| named(f)),
+            (_, _, Some("renew_deadline" | "lost")) => during()
+                .rfind(|f| f.at <= to && shakes_the_store(f))
+                .map_or((reason.unwrap_or_default().into(), None), |f| named(f)),
+            (_, _, Some(reason)) => (reason.into(), None),
+            (_, _, None) => ("unknown".into(), None),
+        }
+    }
+
+    /// Finds out what is the most it may have taken.
+    fn is_late(&self, failover: &mut Failover) -> bool {
+        let Some(timing) = self.timing.filter(|_| !self.logs.faults.is_empty()) else {
+            return false;
+        };
+        let slow = SLACK
+            .saturating_add(timing.lease_duration)
+            .saturating_add(timing.retry_period.saturating_mul(2));
+        let simulated = self.logs.header.as_ref().is_some_and(|h| h.simulated);
+        let quick = matches!(&*failover.after, "kill" | "term" | "shutdown") && !simulated;
+        let since = self.calm_since(failover.from, failover.to, slow);
+        failover.at_most = Some(if quick { SLACK } else { slow });
+        match since {
+            Since::Never => false,
+            Since::Start if quick => failover.to - failover.from > SLACK,
+            Since::Start => failover.to - failover.from > slow,
+            Since::Later(since) => failover.to.saturating_sub(since) > slow,
+        }
+    }
+
+    /// Since when, up to `to`, nothing kept anybody from taking over.
+    fn calm_since(&self, from: u64, to: u64, slow: u64) -> Since {
+        let mut since = from;
+        let mut disturbed = false;
+        let near = from.saturating_sub(slow)..=to;
+        for fault in self.faults.iter().filter(|f| shakes_the_store(f)) {
+            if near.contains(&fault.at) {
+                disturbed = true;
+                since = since.max(fault.at);
+            }
+        }
+        for trouble in &self.troubles {
+            // What is done at the start is what this failover is about.
+            if trouble.fault.at <= to && trouble.until >= *near.start() && trouble.fault.at != from
+            {
+                disturbed = true;
+                let ended = if trouble.until <= to {
+                    trouble.until
+                } else {
+                    0
+                };
+                since = since.max(trouble.fault.at).max(ended);
+                if of_all(trouble.fault) && trouble.until > to {
+                    return Since::Never;
+                }
+            }
+        }
+        match self.somebody_since(from, to) {
+            None => return Since::Never,
+            Some(present) if present > from => {
+                disturbed = true;
+                since = since.max(present);
+            }
+            Some(_) => {}
+        }
+        if disturbed {
+            Since::Later(since)
+        } else {
+            Since::Start
+        }
+    }
+
+    /// Since when, up to `to`, there always was a node that could take over.
+    fn somebody_since(&self, from: u64, to: u64) -> Option<u64> {
+        let mut there = Vec::new();
+        for presence in &self.presences {
+            let out = presence.out.iter().copied();
+            let held = self.troubles.iter().filter_map(|t| {
+                let hit = t.fault.hits(presence.node, presence.pid);
+                hit.then_some((t.fault.at, t.until))
+            });
+            let mut away: Vec<_> = out.chain(held).collect();
+            away.sort_unstable();
+            let mut start = presence.first;
+            for (left, back) in away {
+                if left > start {
+                    there.push((start, left.min(presence.last)));
+                }
+                start = start.max(back);
+            }
+            there.push((start, presence.last));
+        }
+        there.sort_unstable();
+        let (mut since, mut covered) = (from, from);
+        for (start, end) in there {
+            if end < covered || end <= start || start > to {
+                continue;
+            }
+            if start > covered {
+                since = start;
+            }
+            covered = covered.max(end);
+        }
+        (covered >= to).then_some(since)
+    }
+
+    fn late(&self, failover: &Failover, before: &Span, next: Option<&Span>) -> Breach {
+        let took = failover.to - failover.from;
+        let what = match next {
+            Some(next) => format!("{} (term {}) led", next.node, next.term),
+            None => "and still nobody led".into(),
+        };
+        let shown = next.map_or(String::new(), |next| {
+            format!(", {}", self.logs.name(next.first))
+        });
+        Breach::new(
+            Rule::Failover,
+            format!(
+                "{took} ns after {} of {} (term {}) at {}, {what}, allowed are {}: {}{shown}",
+                failover.after,
+                before.node,
+                before.term,
+                failover.from,
+                failover.at_most.unwrap_or_default(),
+                self.logs.name(before.last),
+            ),
+        )
+    }
+}
+
+enum Since {
+    /// Nothing else happened.
+    Start,
+    Later(u64),
+    /// Something did all the time.
+    Never,
+}
+
+/// The process that led is gone.
+fn ends(fault: &Fault, span: &Span) -> bool {
+    fault.kind == "kill" && fault.at >= span.start && fault.hits(&span.node, span.pid)
+}
+
+/// It can keep everybody from leading, once.
+fn shakes_the_store(fault: &Fault) -> bool {
+    matches!(&*fault.kind, "removed" | "garbage" | "stranger")
+        || matches!(&*fault.kind, "disk_full" | "read_only")
+}
+
+fn of_all(fault: &Fault) -> bool {
+    fault.node.is_none() && fault.pid.is_none()
+}
+
+fn troubles<'a>(faults: &[&'a Fault]) -> Vec<Trouble<'a>> {
+    let undone_by = |kind: &str| match kind {
+        "stop" => Some("cont"),
+        "partition" => Some("heal"),
+        "disk_full" => Some("disk_free"),
+        "read_only" => Some("writable"),
+        _ => None,
+    };
+    let begin = |(i, fault): (usize, &&'a Fault)| {
+        let undone = undone_by(&fault.kind)?;
+        let same = |f: &&&Fault| match (&fault.node, fault.pid) {
+            (None, None) => of_all(f),
+            (node, pid) => of_all(f) || f.hits(node.as_deref().unwrap_or_default(), pid),
+        };
+        let end = faults[i..]
+            .iter()
+            .filter(same)
+            .find(|f| f.kind == undone || (f.kind == "kill" && !of_all(fault)));
+        let until = end.map_or(u64::MAX, |f| f.at);
+        Some(Trouble { fault, until })
+    };
+    faults.iter().enumerate().filter_map(begin).collect()
+}
+
+fn presences<'a>(
+    statements: impl Iterator<Item = &'a Statement>,
+    faults: &[&Fault],
+) -> Vec<Presence<'a>> {
+    let mut found: std::collections::BTreeMap<&str, Presence<'a>> = Default::default();
+    let mut gone = std::collections::BTreeSet::new();
+    for statement in statements {
+        let line = &statement.line;
+        let presence = found.entry(&statement.session).or_insert(Presence {
+            first: statement.at,
+            last: statement.at,
+            node: &statement.node,
+            pid: line.pid,
+            out: Vec::new(),
+        });
+        presence.first = presence.first.min(statement.at);
+        if let Some(until) = line.stays_out_until_ns {
+            presence.out.push((statement.at, until));
+        }
+        if !gone.contains(&statement.session) {
+            presence.last = presence.last.max(statement.at);
+        }
+        if matches!(line.event.as_deref(), Some("stopping" | "stopped")) {
+            gone.insert(&statement.session);
+        }
+    }
+    for presence in found.values_mut() {
+        let end = faults.iter().find(|f| {
+            let by_name = f.pid.is_none() || presence.pid.is_none();
+            matches!(&*f.kind, "kill" | "term")
+                && f.at >= presence.first
+                && (!by_name || f.at <= presence.last.saturating_add(SECOND))
+                && f.hits(presence.node, presence.pid)
+        });
+        if let Some(end) = end {
+            presence.last = presence.last.min(end.at);
+        }
+    }
+    found.into_values().collect()
+}

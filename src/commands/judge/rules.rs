@@ -1,0 +1,153 @@
+//! What must hold of the leaderships of an election.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::logs::{Election, Logs};
+use super::spans::Span;
+
+/// Which rule was broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Rule {
+    /// Never two at one time.
+    OneLeader,
+    /// Each term is higher than all before it, and nobody else's.
+    Terms,
+    /// Who says that it leads may still.
+    Claim,
+    /// The next one leads in time.
+    Failover,
+    /// All that was said is there to be read.
+    Evidence,
+}
+
+/// A rule that was broken, by whom and when, and the lines that show it.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Breach {
+    pub(super) rule: Rule,
+    pub(super) message: String,
+}
+
+impl Breach {
+    pub(super) fn new(rule: Rule, message: String) -> Self {
+        Self { rule, message }
+    }
+}
+
+impl Rule {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::OneLeader => "two leaders",
+            Self::Terms => "a term",
+            Self::Claim => "a claim",
+            Self::Failover => "a late failover",
+            Self::Evidence => "missing evidence",
+        }
+    }
+}
+
+/// The leaderships of each election, in order of time.
+pub(super) fn by_election(spans: &[Span]) -> Vec<&[Span]> {
+    spans.chunk_by(|a, b| a.election == b.election).collect()
+}
+
+/// No two sessions lead at one boot time.
+pub(super) fn one_leader(logs: &Logs, spans: &[Span], breaches: &mut Vec<Breach>) {
+    // Of those that began so far, the one that ended last.
+    let mut longest: Option<&Span> = None;
+    for span in spans {
+        if let Some(before) = longest.filter(|before| span.start < before.end) {
+            let until = before.end.min(span.end);
+            breaches.push(Breach::new(
+                Rule::OneLeader,
+                format!(
+                    "{} (term {}) led from {} to {}, {} (term {}) from {} to {}: {} ns of both. \
+                     {} to {}, {} to {}",
+                    before.node,
+                    before.term,
+                    before.start,
+                    before.end,
+                    span.node,
+                    span.term,
+                    span.start,
+                    span.end,
+                    until - span.start,
+                    logs.name(before.first),
+                    logs.name(before.last),
+                    logs.name(span.first),
+                    logs.name(span.last),
+                ),
+            ));
+        }
+        longest = match longest {
+            Some(before) if before.end > span.end => Some(before),
+            _ => Some(span),
+        };
+    }
+}
+
+/// Terms grow, until the directory that keeps them is removed.
+pub(super) fn terms_grow(logs: &Logs, spans: &[Span], breaches: &mut Vec<Breach>) {
+    let mut highest: Option<&Span> = None;
+    for span in spans {
+        if let Some(before) = highest.filter(|before| span.term <= before.term) {
+            let removed = logs.faults.iter().any(|fault| {
+                fault.kind == "removed"
+                    && fault.concerns(&span.election)
+                    && (before.start..=span.start).contains(&fault.at)
+            });
+            if !removed {
+                let what = if span.term == before.term {
+                    "led again"
+                } else {
+                    "led after a higher one"
+                };
+                breaches.push(Breach::new(
+                    Rule::Terms,
+                    format!(
+                        "term {} {what}: {} (term {}) from {}, {} (term {}) from {}: {}, {}",
+                        span.term,
+                        before.node,
+                        before.term,
+                        before.start,
+                        span.node,
+                        span.term,
+                        span.start,
+                        logs.name(before.first),
+                        logs.name(span.first),
+                    ),
+                ));
+                continue;
+            }
+        }
+        highest = Some(span);
+    }
+}
+
+/// Across boots there is no order in time, but no term comes twice either.
+pub(super) fn terms_are_unique(logs: &Logs, spans: &[Span], breaches: &mut Vec<Breach>) {
+    let mut led: BTreeMap<(&str, u64), &Span> = BTreeMap::new();
+    for span in spans {
+        let Election { lock_name, .. } = &span.election;
+        let mut removals = logs.faults.iter().filter(|fault| fault.kind == "removed");
+        if removals.any(|fault| fault.concerns(&span.election)) {
+            continue;
+        }
+        match led.insert((lock_name, span.term), span) {
+            Some(before) if before.election != span.election => breaches.push(Breach::new(
+                Rule::Terms,
+                format!(
+                    "term {} led on two machines, by {} and by {}: {}, {}",
+                    span.term,
+                    before.node,
+                    span.node,
+                    logs.name(before.first),
+                    logs.name(span.first)
+                ),
+            )),
+            _ => {}
+        }
+    }
+}

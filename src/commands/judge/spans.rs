@@ -1,0 +1,152 @@
+//! Leaderships, put together from what each session said, and what is wrong
+//! with what it said.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::logs::{Election, Logs, Place, Statement};
+use super::rules::{Breach, Rule};
+
+/// One leadership: from `start` up to, not including, `end`.
+#[derive(Clone, Debug)]
+pub(super) struct Span {
+    pub(super) election: Election,
+    pub(super) node: Rc<str>,
+    pub(super) pid: Option<u32>,
+    pub(super) term: u64,
+    pub(super) start: u64,
+    /// Of one that was not revoked, just after it was last said.
+    pub(super) end: u64,
+    /// `None` for a process that was killed, or leads still.
+    pub(super) revoked: Option<String>,
+    pub(super) first: Place,
+    pub(super) last: Place,
+    /// By the last claim.
+    valid_until: u64,
+}
+
+/// The leaderships in order of time, per election.
+pub(super) fn all(logs: &Logs, breaches: &mut Vec<Breach>) -> Vec<Span> {
+    let mut sessions: BTreeMap<&str, Vec<&Statement>> = BTreeMap::new();
+    for statement in &logs.statements {
+        let of = sessions.entry(&statement.session).or_default();
+        of.push(statement);
+    }
+    let mut spans = Vec::new();
+    for said in sessions.values_mut() {
+        said.sort_by_key(|statement| statement.line.seq);
+        nothing_is_missing(logs, said, breaches);
+        of_one_session(logs, said, &mut spans, breaches);
+    }
+    spans.sort_by(|a, b| {
+        let key = |span: &Span| (span.election.clone(), span.start, span.term);
+        key(a).cmp(&key(b))
+    });
+    spans
+}
+
+/// Each line has the number after that of the line before it.
+fn nothing_is_missing(logs: &Logs, said: &[&Statement], breaches: &mut Vec<Breach>) {
+    for pair in said.windows(2) {
+        let [before, after] = pair else { continue };
+        let (Some(last), Some(next)) = (before.line.seq, after.line.seq) else {
+            continue;
+        };
+        if next != last.saturating_add(1) {
+            breaches.push(Breach::new(
+                Rule::Evidence,
+                format!(
+                    "{} says line {next} of its session after line {last}: {}, {}",
+                    after.node,
+                    logs.name(before.place),
+                    logs.name(after.place)
+                ),
+            ));
+        }
+    }
+}
+
+fn of_one_session(
+    logs: &Logs,
+    said: &[&Statement],
+    spans: &mut Vec<Span>,
+    breaches: &mut Vec<Breach>,
+) {
+    let mut open: Option<Span> = None;
+    for statement in said {
+        let (at, line) = (statement.at, &statement.line);
+        let mut claims_wrongly = |what: String| {
+            breaches.push(Breach::new(
+                Rule::Claim,
+                format!(
+                    "{} {what}, at {at}: {}",
+                    statement.node,
+                    logs.name(statement.place)
+                ),
+            ));
+        };
+        if line.claims() {
+            match line.valid_until_ns {
+                Some(until) if at < until => {}
+                Some(until) => claims_wrongly(format!(
+                    "says that it leads {} ns after the end of what it may, {until}",
+                    at - until
+                )),
+                None => claims_wrongly("says that it leads, but not until when".into()),
+            }
+        }
+        match (line.event.as_deref(), &mut open) {
+            (Some("elected"), _) => {
+                spans.extend(open.take());
+                match line.term {
+                    Some(term) => open = Some(elected(statement, term)),
+                    None => claims_wrongly("says that it was elected, but not its term".into()),
+                }
+            }
+            (Some("revoked"), Some(span)) => {
+                // What was said is more than what is said of it afterwards.
+                span.end = span.end.max(line.ended_ns.unwrap_or(at));
+                span.revoked = Some(line.reason.clone().unwrap_or_else(|| "unknown".into()));
+                span.last = statement.place;
+                spans.extend(open.take());
+            }
+            (_, Some(span)) if line.claims() && line.term != Some(span.term) => {
+                claims_wrongly(format!("claims another term than its own, {}", span.term));
+            }
+            (_, Some(span)) if line.claims() => {
+                span.stretch(statement);
+                span.valid_until = line.valid_until_ns.unwrap_or(at);
+            }
+            (_, None) if line.claims() => {
+                claims_wrongly("says that it leads after its leadership was over".into());
+            }
+            (_, Some(span)) if line.role.as_deref() == Some("leader") && at < span.valid_until => {
+                span.stretch(statement);
+            }
+            _ => {}
+        }
+    }
+    spans.extend(open);
+}
+
+fn elected(statement: &Statement, term: u64) -> Span {
+    Span {
+        election: statement.election.clone(),
+        node: statement.node.clone(),
+        pid: statement.line.pid,
+        term,
+        start: statement.at,
+        end: statement.at.saturating_add(1),
+        revoked: None,
+        first: statement.place,
+        last: statement.place,
+        valid_until: statement.line.valid_until_ns.unwrap_or(statement.at),
+    }
+}
+
+impl Span {
+    fn stretch(&mut self, statement: &Statement) {
+        self.end = self.end.max(statement.at.saturating_add(1));
+        self.last = statement.place;
+    }
+}
