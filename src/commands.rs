@@ -23,6 +23,7 @@ pub(crate) mod judge;
 pub(crate) mod man_pages;
 mod notify;
 mod operate;
+mod picture;
 pub(crate) mod run;
 pub(crate) mod status;
 pub(crate) mod watch;

@@ -9,6 +9,7 @@ use clap::{ArgMatches, Parser, ValueHint};
 pub(crate) struct Judge {
     pub(crate) logs: Vec<PathBuf>,
     pub(crate) json: bool,
+    pub(crate) html: Option<PathBuf>,
 }
 
 /// Read what nodes said (`--log-format json`, `run --events`), and say whether
@@ -19,6 +20,10 @@ pub(super) struct Flags {
     /// The verdict as one JSON object
     #[arg(long)]
     json: bool,
+
+    /// Draw it too: one page for a browser, with all it needs
+    #[arg(long, value_name = "PAGE", value_hint = ValueHint::FilePath)]
+    html: Option<PathBuf>,
 
     /// JSON lines of nodes, and of who did them harm
     #[arg(value_name = "LOG", required = true, value_hint = ValueHint::FilePath)]
@@ -36,6 +41,7 @@ impl Judge {
         Ok(Self {
             logs: flags.logs,
             json: flags.json,
+            html: flags.html,
         })
     }
 }

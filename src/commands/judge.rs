@@ -4,7 +4,7 @@
 //! [`logs`] are read into statements and faults; [`spans`] are leaderships, put
 //! together from what one session said; [`rules`] are what must hold of them;
 //! [`failover`] says what each change of leader cost, and how long it may take;
-//! [`verdict`] is what is said in the end.
+//! [`verdict`] is what is said in the end, and [`draw`] makes a picture of it.
 
 use std::io::{self, ErrorKind, Write};
 
@@ -12,6 +12,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::cli::Judge;
 
+mod draw;
 mod failover;
 mod logs;
 mod rules;
@@ -34,6 +35,10 @@ pub(crate) fn run(judge: &Judge) -> Result<u8> {
         "nothing to judge: nobody says there that it was elected; \
          give the JSON lines of nodes (--log-format json, run --events)"
     );
+    if let Some(path) = &judge.html {
+        std::fs::write(path, verdict.picture().page())
+            .with_context(|| format!("--html {}", path.display()))?;
+    }
     let text = if judge.json {
         verdict.json()?
     } else {

@@ -25,27 +25,27 @@ pub(super) struct Failover {
 }
 
 /// A condition that lasts, from one fault to the one that undoes it.
-struct Trouble<'a> {
-    fault: &'a Fault,
-    until: u64,
+pub(super) struct Trouble<'a> {
+    pub(super) fault: &'a Fault,
+    pub(super) until: u64,
 }
 
 /// An election, and what was done to it.
 pub(super) struct Course<'a> {
     logs: &'a Logs,
     spans: &'a [Span],
-    faults: Vec<&'a Fault>,
-    troubles: Vec<Trouble<'a>>,
-    presences: Vec<Presence<'a>>,
-    end: u64,
+    pub(super) faults: Vec<&'a Fault>,
+    pub(super) troubles: Vec<Trouble<'a>>,
+    pub(super) presences: Vec<Presence<'a>>,
+    pub(super) end: u64,
     timing: Option<Timing>,
 }
 
 /// When a session could have taken over.
-struct Presence<'a> {
-    first: u64,
-    last: u64,
-    node: &'a str,
+pub(super) struct Presence<'a> {
+    pub(super) first: u64,
+    pub(super) last: u64,
+    pub(super) node: &'a str,
     pid: Option<u32>,
     /// Who resigned stays out: from, until.
     out: Vec<(u64, u64)>,
@@ -207,9 +207,13 @@ impl<'a> Course<'a> {
     /// Since when, up to `to`, there always was a node that could take over.
     fn somebody_since(&self, from: u64, to: u64) -> Option<u64> {
         let mut there = Vec::new();
-        for presence in &self.presences {
+        // Only what is near: an hour has thousands of both.
+        let meanwhile = |t: &&Trouble| t.fault.at <= to && t.until >= from;
+        let troubles: Vec<_> = self.troubles.iter().filter(meanwhile).collect();
+        let present = |p: &&Presence| p.first <= to && p.last >= from;
+        for presence in self.presences.iter().filter(present) {
             let out = presence.out.iter().copied();
-            let held = self.troubles.iter().filter_map(|t| {
+            let held = troubles.iter().filter_map(|t| {
                 let hit = t.fault.hits(presence.node, presence.pid);
                 hit.then_some((t.fault.at, t.until))
             });

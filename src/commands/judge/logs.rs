@@ -42,6 +42,7 @@ pub(super) struct Fault {
     pub(super) node: Option<String>,
     pub(super) pid: Option<u32>,
     pub(super) lock_name: Option<String>,
+    pub(super) message: Option<String>,
 }
 
 /// The first line of a file of faults.
@@ -50,6 +51,7 @@ pub(super) struct Header {
     pub(super) simulated: bool,
     pub(super) seed: Option<u64>,
     pub(super) replay: Option<String>,
+    pub(super) started: Option<String>,
     pub(super) timing: Option<Timing>,
 }
 
@@ -77,6 +79,8 @@ pub(super) struct Line {
     pub(super) stays_out_until_ns: Option<u64>,
     pub(super) reason: Option<String>,
     fault: Option<String>,
+    message: Option<String>,
+    started: Option<String>,
     seed: Option<u64>,
     replay: Option<String>,
     lease_duration_ns: Option<u64>,
@@ -146,6 +150,7 @@ impl Logs {
                     simulated: event == "simulation",
                     seed: line.seed,
                     replay: line.replay,
+                    started: line.started,
                     timing,
                 });
             }
@@ -157,6 +162,7 @@ impl Logs {
                     node: line.node_id,
                     pid: line.pid,
                     lock_name: line.lock_name,
+                    message: line.message,
                 });
             }
             _ => {

@@ -13,10 +13,10 @@ use super::spans::{self, Span};
 use crate::cli::make_visible;
 
 /// More than these say nothing new.
-const BREACHES_SHOWN: usize = 20;
+pub(super) const BREACHES_SHOWN: usize = 20;
 
 pub(super) struct Verdict<'a> {
-    logs: &'a Logs,
+    pub(super) logs: &'a Logs,
     pub(super) spans: Vec<Span>,
     pub(super) breaches: Vec<Breach>,
     failovers: Vec<Failover>,
@@ -90,11 +90,11 @@ impl<'a> Verdict<'a> {
             .len()
     }
 
-    fn nodes(&self) -> usize {
+    pub(super) fn nodes(&self) -> usize {
         self.count(|statement| &statement.node)
     }
 
-    fn boots(&self) -> usize {
+    pub(super) fn boots(&self) -> usize {
         self.count(|statement| &statement.election.boot_id)
     }
 
@@ -227,6 +227,6 @@ fn counted(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { plural })
 }
 
-fn brief(ns: u64) -> String {
+pub(super) fn brief(ns: u64) -> String {
     crate::commands::brief(Duration::from_nanos(ns))
 }

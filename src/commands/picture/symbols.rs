@@ -1,0 +1,74 @@
+//! A shape for each fault, so that it is told apart without colours.
+
+/// Kind, what it says in the legend, and the path in a box from -6 to 6.
+const SHAPES: [(&str, &str, &str); 16] = [
+    ("kill", "kill -9", "M-5-5L5 5M5-5L-5 5"),
+    ("term", "SIGTERM", "M-5-4H5L0 5Z"),
+    ("stop", "frozen", "M-3-5V5M3-5V5"),
+    ("cont", "goes on", "M-4-5L5 0L-4 5Z"),
+    ("start", "started", "M-5 4H5L0-5Z"),
+    ("partition", "cut off", "M-6 0H-2M2 0H6M-2-5V5M2-5V5"),
+    ("heal", "connected again", "M-6 0H6M0-4V4"),
+    ("disk_full", "disk full", "M-5-5H5V5H-5ZM-5 1H5M-5-2H5"),
+    ("disk_free", "room on the disk", "M-5-5H5V5H-5Z"),
+    ("read_only", "read-only", "M0-6L6 0L0 6L-6 0ZM-3 0H3"),
+    ("writable", "writable again", "M0-6L6 0L0 6L-6 0Z"),
+    (
+        "removed",
+        "lock directory removed",
+        "M-5-3H5M-4-3L-3 5H3L4-3M-2-6H2",
+    ),
+    ("garbage", "garbage", "M0-6V6M-5-3L5 3M5-3L-5 3"),
+    (
+        "stranger",
+        "a stranger's file",
+        "M-3-3Q-3-6 0-6Q3-6 3-3Q3-1 0 1V2M0 5V6",
+    ),
+    (
+        "clock",
+        "wall clock set",
+        "M-6 0A6 6 0 1 1 6 0A6 6 0 1 1-6 0M0-4V0H3",
+    ),
+    ("other", "other", "M-4 0A4 4 0 1 1 4 0A4 4 0 1 1-4 0Z"),
+];
+
+fn known(kind: &str) -> Option<&'static (&'static str, &'static str, &'static str)> {
+    SHAPES.iter().find(|(name, ..)| *name == kind)
+}
+
+/// To be referred to by [`shape`] from all over the page.
+pub(super) fn define(page: &mut String) {
+    page.push_str("<svg class=\"defs\" aria-hidden=\"true\"><defs>");
+    page.push_str(
+        "<pattern id=\"hatch\" width=\"5\" height=\"5\" patternUnits=\"userSpaceOnUse\" \
+         patternTransform=\"rotate(45)\"><rect class=\"hatch\" width=\"2\" height=\"5\"/></pattern>",
+    );
+    for (name, _, path) in SHAPES {
+        page.push_str(&format!("<path id=\"f-{name}\" d=\"{path}\"/>"));
+    }
+    page.push_str("</defs></svg>\n");
+}
+
+/// Where it stands in the legend: the harm to nodes first, unknown ones last.
+pub(super) fn place(kind: &str) -> usize {
+    let place = SHAPES.iter().position(|(name, ..)| *name == kind);
+    place.unwrap_or(SHAPES.len())
+}
+
+pub(super) fn shape(kind: &str) -> &'static str {
+    known(kind).map_or("other", |(name, ..)| name)
+}
+
+pub(super) fn words(kind: &str) -> String {
+    known(kind).map_or_else(|| kind.to_owned(), |(_, words, _)| (*words).to_owned())
+}
+
+/// In a line of text; nothing for what is no fault.
+pub(super) fn inline(kind: &str) -> String {
+    match known(kind) {
+        Some((name, ..)) => format!(
+            "<svg class=\"mark\" viewBox=\"-8 -8 16 16\" aria-hidden=\"true\"><use href=\"#f-{name}\"/></svg>"
+        ),
+        None => String::new(),
+    }
+}
