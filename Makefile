@@ -6,7 +6,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help build demo run run-node1 run-node2 run-node3 demo-parallel kill-demo \
-	test test-coverage test-race stress-run bench profile check install uninstall clean
+	test test-coverage test-race stress-run chaos bench profile check install uninstall clean
 
 # Which lock, for every target that runs nodes; unset, the program's defaults.
 ifdef LOCK_DIR
@@ -24,7 +24,7 @@ ROUNDS ?= 5
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z].*:.*## / { printf "  %-32s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "Variables: LOCK_DIR LOCK_NAME LEASE_DURATION NODE_ID ARGS ROUNDS DURATION SEED NODES PREFIX DESTDIR"
+	@echo "Variables: LOCK_DIR LOCK_NAME LEASE_DURATION NODE_ID ARGS ROUNDS DURATION SEED NODES STORE PREFIX DESTDIR"
 
 build: ## Build the program
 	cargo build
@@ -69,6 +69,12 @@ stress-run: ## Kill and freeze `run` at random: DURATION=10m SEED=7 NODES=4
 	@STRESS_DURATION='$(or $(DURATION),1m)' \
 		$(if $(SEED),STRESS_SEED='$(SEED)') $(if $(NODES),STRESS_NODES='$(NODES)') \
 		cargo test --quiet --test stress_run
+
+chaos: ## Hurt real nodes at random: DURATION=10m SEED=7 NODES=5 STORE=file:DIR
+	@CHAOS_DURATION='$(or $(DURATION),1m)' \
+		$(if $(SEED),CHAOS_SEED='$(SEED)') $(if $(NODES),CHAOS_NODES='$(NODES)') \
+		$(if $(STORE),CHAOS_STORE='$(STORE)') \
+		cargo test --quiet --test chaos at_most_one -- --nocapture
 
 bench: ## Measure, side by side with flock(1)
 	cargo bench

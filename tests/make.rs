@@ -218,7 +218,7 @@ fn text(output: &Output) -> String {
     String::from_utf8([&output.stdout[..], &output.stderr].concat()).unwrap()
 }
 
-const TARGETS: [&str; 19] = [
+const TARGETS: [&str; 20] = [
     "help",
     "build",
     "demo",
@@ -232,6 +232,7 @@ const TARGETS: [&str; 19] = [
     "test-coverage",
     "test-race",
     "stress-run",
+    "chaos",
     "bench",
     "profile",
     "check",

@@ -14,6 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 pub mod asking;
+pub mod deck;
 pub mod doctor;
 pub mod http;
 pub mod mounts;

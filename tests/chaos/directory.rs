@@ -1,0 +1,193 @@
+//! The lock directory, and what can be done to it.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use leader_demo::clock::BootTime;
+use rustix::fs::IFlags;
+use tempfile::TempDir;
+
+use crate::common::mounts::Mounted;
+
+pub(crate) struct Directory {
+    root: Root,
+    pub(crate) state: State,
+    /// Those that still have not been seen not to work are tried.
+    pub(crate) can_be_read_only: bool,
+}
+
+enum Root {
+    /// A small filesystem of our own.
+    Small(Mounted),
+    Given(PathBuf),
+    Temporary(TempDir),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Sound,
+    Full(BootTime),
+    ReadOnly(BootTime),
+}
+
+impl Directory {
+    pub(crate) fn new(given: Option<&Path>) -> Result<Self> {
+        let root = match given {
+            Some(dir) => {
+                fs::create_dir_all(dir)?;
+                Root::Given(dir.to_owned())
+            }
+            None => match Mounted::tmpfs("size=1m,nr_inodes=400,mode=0700") {
+                Some(mounted) => Root::Small(mounted),
+                None => Root::Temporary(tempfile::tempdir()?),
+            },
+        };
+        Ok(Self {
+            root,
+            state: State::Sound,
+            can_be_read_only: true,
+        })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        match &self.root {
+            Root::Small(mounted) => mounted.path(),
+            Root::Given(dir) => dir,
+            Root::Temporary(dir) => dir.path(),
+        }
+    }
+
+    /// That of the lease itself.
+    fn lease(&self) -> PathBuf {
+        self.path().join("leader-election-demo.lock")
+    }
+
+    /// Nobody else's disk is filled.
+    pub(crate) fn can_be_full(&self) -> bool {
+        matches!(self.root, Root::Small(_))
+    }
+
+    pub(crate) fn fill(&mut self, until: BootTime) -> Result<()> {
+        let filler = self.filler();
+        fs::create_dir(&filler)?;
+        let mut file = File::create(filler.join("bytes"))?;
+        while file.write_all(&[0; 4096]).is_ok() {}
+        let mut names = (0..).map(|n| filler.join(n.to_string()));
+        while names.next().is_some_and(|name| File::create(name).is_ok()) {}
+        self.state = State::Full(until);
+        Ok(())
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.path().join("filler")
+    }
+
+    /// Not even root may write to it. False where the filesystem has no such flag.
+    pub(crate) fn make_read_only(&mut self, until: BootTime) -> Result<bool> {
+        self.can_be_read_only = self.set_immutable(true).is_ok();
+        if self.can_be_read_only {
+            self.state = State::ReadOnly(until);
+        }
+        Ok(self.can_be_read_only)
+    }
+
+    fn set_immutable(&self, immutable: bool) -> Result<()> {
+        let lease = File::open(self.lease())?;
+        let mut flags = rustix::fs::ioctl_getflags(&lease)?;
+        flags.set(IFlags::IMMUTABLE, immutable);
+        Ok(rustix::fs::ioctl_setflags(&lease, flags)?)
+    }
+
+    /// Says what was done.
+    pub(crate) fn heal(&mut self) -> Result<&'static str> {
+        let done = match self.state {
+            State::Sound => "nothing",
+            State::Full(_) => {
+                fs::remove_dir_all(self.filler())?;
+                "disk_free"
+            }
+            State::ReadOnly(_) => {
+                self.set_immutable(false)?;
+                "writable"
+            }
+        };
+        self.state = State::Sound;
+        Ok(done)
+    }
+
+    /// Moved away at once, then removed: nobody meets a half.
+    pub(crate) fn remove(&self) -> Result<()> {
+        let gone = self.path().join("gone");
+        fs::rename(self.lease(), &gone)?;
+        Ok(fs::remove_dir_all(gone)?)
+    }
+
+    /// What is no record, as the next one. Says what it is; none if it could
+    /// not be put there.
+    pub(crate) fn put_garbage(&self, kind: u64) -> Result<Option<&'static str>> {
+        let newest = self.newest()?;
+        let torn = newest.as_ref().map(fs::read).transpose()?;
+        let number = newest.as_deref().and_then(number).unwrap_or(0);
+        // A writer may be quicker than this hand: then the next number.
+        for number in number + 1..number + 100 {
+            let path = self.lease().join(format!("{number:020}"));
+            let (what, done) = match kind % 5 {
+                0 => ("garbage", new_file(&path, b"\x00\xffgarbage")),
+                1 => ("empty", new_file(&path, b"")),
+                2 => {
+                    let whole = torn.as_deref().unwrap_or_default();
+                    ("torn", new_file(&path, &whole[..whole.len() / 2]))
+                }
+                3 => ("a directory", fs::create_dir(&path)),
+                _ => ("a symbolic link", symlink("/nowhere", &path)),
+            };
+            match done {
+                Ok(()) => return Ok(Some(what)),
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+                Err(_) => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    fn newest(&self) -> Result<Option<PathBuf>> {
+        let entries = fs::read_dir(self.lease()).context("the lease's directory")?;
+        let revisions = entries.flatten().map(|entry| entry.path());
+        Ok(revisions.filter(|path| number(path).is_some()).max())
+    }
+
+    /// Names that are nobody's record.
+    pub(crate) fn put_strangers(&self) {
+        for name in [
+            "README",
+            "42",
+            "99999999999999999999",
+            ".hidden",
+            "0000000000000000000x",
+            "claims/notes",
+            "claims/work-of-mine",
+        ] {
+            // A full disk refuses strangers, too.
+            let _ = fs::write(self.lease().join(name), "not yours");
+        }
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = self.heal();
+    }
+}
+
+fn new_file(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    File::create_new(path)?.write_all(content)
+}
+
+/// Of a revision.
+fn number(path: &Path) -> Option<u64> {
+    let name = path.file_name()?.to_str()?;
+    (name.len() == 20).then(|| name.parse().ok())?
+}

@@ -1,0 +1,183 @@
+//! One node: a process, the next one after its end, and the log of them all.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus, Stdio};
+
+use anyhow::Result;
+use leader_demo::clock::BootTime;
+use rustix::process::{Pid, Signal};
+use serde_json::Value;
+
+use crate::wall_clock::WallClock;
+use crate::{LEASE, common};
+
+pub(crate) struct Node {
+    pub(crate) id: String,
+    pub(crate) state: State,
+    /// None: it has the machine's.
+    pub(crate) clock: Option<WallClock>,
+    /// Who leads, and the term, by what it said last.
+    pub(crate) view: Option<(String, u64)>,
+    /// The highest term it was elected in.
+    pub(crate) elected: u64,
+    /// When it last said that it leads.
+    pub(crate) led: BootTime,
+    pub(crate) log: PathBuf,
+    reader: BufReader<File>,
+    /// The beginning of a line that is still being written.
+    line: Vec<u8>,
+}
+
+pub(crate) enum State {
+    Runs(Child),
+    /// Stopped, until then.
+    Frozen(Child, BootTime),
+    /// Asked to end; the next one starts then.
+    Ends(Child, BootTime),
+    /// The next one starts then.
+    Down(BootTime),
+}
+
+impl Node {
+    pub(crate) fn new(number: usize, logs: &Path, clock: Option<WallClock>) -> Result<Self> {
+        let id = format!("node-{number}");
+        let log = logs.join(format!("{id}.jsonl"));
+        File::create(&log)?;
+        Ok(Self {
+            id,
+            state: State::Down(BootTime::default()),
+            clock,
+            view: None,
+            elected: 0,
+            led: BootTime::default(),
+            reader: BufReader::new(File::open(&log)?),
+            log,
+            line: Vec::new(),
+        })
+    }
+
+    pub(crate) fn start(&mut self, locks: &Path) -> Result<()> {
+        let mut command = common::binary();
+        if let Some(clock) = &self.clock {
+            clock.preload(&mut command);
+        }
+        let log = OpenOptions::new().append(true).open(&self.log)?;
+        let child = command
+            .args(["--node-id", &self.id, "--log-format", "json"])
+            .args(["--heartbeat-period", "50ms", "--lease-duration"])
+            .arg(humantime::format_duration(LEASE).to_string())
+            .arg("--lock-dir")
+            .arg(locks)
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(Stdio::null())
+            .spawn()?;
+        self.view = None;
+        self.state = State::Runs(child);
+        Ok(())
+    }
+
+    pub(crate) fn runs(&self) -> bool {
+        matches!(self.state, State::Runs(_))
+    }
+
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.child().map(Child::id)
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        if let Some(child) = self.child() {
+            // One that has just ended is found later.
+            let _ = rustix::process::kill_process(Pid::from_child(child), signal);
+        }
+    }
+
+    /// Its end, if that has come.
+    pub(crate) fn exited(&mut self) -> Result<Option<ExitStatus>> {
+        let ended = match &mut self.state {
+            State::Runs(child) | State::Frozen(child, _) | State::Ends(child, _) => {
+                child.try_wait()?
+            }
+            State::Down(_) => None,
+        };
+        Ok(ended)
+    }
+
+    /// `kill -9`; the next one starts at `until`.
+    pub(crate) fn kill(&mut self, until: BootTime) -> Result<()> {
+        self.signal(Signal::KILL);
+        let before = std::mem::replace(&mut self.state, State::Down(until));
+        if let State::Runs(mut child) | State::Frozen(mut child, _) | State::Ends(mut child, _) =
+            before
+        {
+            child.wait()?;
+            if self.clock.is_some() {
+                WallClock::forget(child.id());
+            }
+        }
+        Ok(())
+    }
+
+    /// It was stopped, until then.
+    pub(crate) fn freeze(&mut self, until: BootTime) {
+        self.becomes(|child| State::Frozen(child, until));
+    }
+
+    pub(crate) fn thaw(&mut self) {
+        self.becomes(State::Runs);
+    }
+
+    /// It was asked to end.
+    pub(crate) fn ends(&mut self, until: BootTime) {
+        self.becomes(|child| State::Ends(child, until));
+    }
+
+    fn becomes(&mut self, next: impl FnOnce(Child) -> State) {
+        let before = std::mem::replace(&mut self.state, State::Down(BootTime::NEVER));
+        self.state = match before {
+            State::Runs(child) | State::Frozen(child, _) | State::Ends(child, _) => next(child),
+            State::Down(until) => State::Down(until),
+        };
+    }
+
+    /// Takes in what it has said since the last look.
+    pub(crate) fn listen(&mut self) -> Result<()> {
+        loop {
+            self.reader.read_until(b'\n', &mut self.line)?;
+            if self.line.last() != Some(&b'\n') {
+                return Ok(());
+            }
+            // A killed process may leave a torn line; the judge says more.
+            if let Ok(line) = serde_json::from_slice::<Value>(&self.line) {
+                self.hear(&line);
+            }
+            self.line.clear();
+        }
+    }
+
+    fn hear(&mut self, line: &Value) {
+        let term = line["term"].as_u64();
+        self.view = line["leader"].as_str().map(str::to_owned).zip(term);
+        if line["event"] == "elected" {
+            self.elected = self.elected.max(term.unwrap_or(0));
+        }
+        if line["role"] == "leader" {
+            self.led = common::ns(line, "boottime_ns");
+        }
+    }
+
+    fn child(&self) -> Option<&Child> {
+        match &self.state {
+            State::Runs(child) | State::Frozen(child, _) | State::Ends(child, _) => Some(child),
+            State::Down(_) => None,
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.kill(BootTime::NEVER);
+    }
+}
