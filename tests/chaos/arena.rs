@@ -295,7 +295,7 @@ impl Arena {
 
     /// Heals everything, and waits until all nodes say who leads in which term,
     /// and that is the same. Returns the term, at least `least`.
-    fn agreed(&mut self, least: u64) -> Result<u64> {
+    pub(crate) fn agreed(&mut self, least: u64) -> Result<u64> {
         self.heal()?;
         let deadline = clock::now() + common::PATIENCE;
         loop {

@@ -61,6 +61,7 @@ fn chaos(settings: &Settings) -> Result<()> {
     let _ = fs::remove_dir_all(&logs);
     fs::create_dir_all(&logs).with_context(|| format!("{}", logs.display()))?;
     let mut arena = Arena::open(settings)?;
+    arena.agreed(1)?;
     let started = clock::now();
     let end = started + settings.duration;
     let pause = (settings.duration / 12).max(Duration::from_secs(5));

@@ -1,7 +1,7 @@
 //! One node: a process, the next one after its end, and the log of them all.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 
@@ -116,6 +116,21 @@ impl Node {
             if self.clock.is_some() {
                 WallClock::forget(child.id());
             }
+            self.forget_torn_line()?;
+        }
+        Ok(())
+    }
+
+    /// Half a line said nothing, and the next process's shall not continue it.
+    fn forget_torn_line(&mut self) -> Result<()> {
+        self.listen()?;
+        let torn = self.line.len() as u64;
+        if torn > 0 {
+            let log = OpenOptions::new().write(true).open(&self.log)?;
+            let whole = log.metadata()?.len() - torn;
+            log.set_len(whole)?;
+            self.reader.seek(SeekFrom::Start(whole))?;
+            self.line.clear();
         }
         Ok(())
     }
@@ -149,10 +164,8 @@ impl Node {
             if self.line.last() != Some(&b'\n') {
                 return Ok(());
             }
-            // A killed process may leave a torn line; the judge says more.
-            if let Ok(line) = serde_json::from_slice::<Value>(&self.line) {
-                self.hear(&line);
-            }
+            let line = serde_json::from_slice(&self.line)?;
+            self.hear(&line);
             self.line.clear();
         }
     }
