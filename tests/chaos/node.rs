@@ -18,6 +18,8 @@ pub(crate) struct Node {
     pub(crate) state: State,
     /// None: it has the machine's.
     pub(crate) clock: Option<WallClock>,
+    /// Whether this process has said anything.
+    pub(crate) began: bool,
     /// Who leads, and the term, by what it said last.
     pub(crate) view: Option<(String, u64)>,
     /// The highest term it was elected in.
@@ -49,6 +51,7 @@ impl Node {
             id,
             state: State::Down(BootTime::default()),
             clock,
+            began: false,
             view: None,
             elected: 0,
             led: BootTime::default(),
@@ -74,7 +77,7 @@ impl Node {
             .stdout(log)
             .stderr(Stdio::null())
             .spawn()?;
-        self.view = None;
+        (self.began, self.view) = (false, None);
         self.state = State::Runs(child);
         Ok(())
     }
@@ -171,6 +174,7 @@ impl Node {
     }
 
     fn hear(&mut self, line: &Value) {
+        self.began = true;
         let term = line["term"].as_u64();
         self.view = line["leader"].as_str().map(str::to_owned).zip(term);
         if line["event"] == "elected" {
