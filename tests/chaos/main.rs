@@ -16,9 +16,12 @@
 //! | `directory.rs` | the lock directory, and what is done to it |
 //! | `wall_clock.rs` | wall clocks that jump |
 //! | `story.rs` | what was done, as JSON lines |
+//! | `judge.rs` | `leader-demo judge` |
 #![allow(missing_docs, clippy::disallowed_methods)]
 
 use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -36,27 +39,53 @@ mod story;
 mod wall_clock;
 
 use arena::Arena;
+use judge::judge;
 use plan::Plan;
 use settings::Settings;
 
 /// Short, so that a run is full of faults and not of waiting.
 const LEASE: Duration = Duration::from_secs(1);
 
+/// Ctrl+C ends a run early, and what was done is judged.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
 #[test]
 fn at_most_one_leads_whatever_is_done_to_them() {
     let settings = Settings::from_environment().unwrap();
     println!("chaos: {}", settings.replay());
-    if let Err(error) = chaos(&settings) {
-        let logs = settings.logs();
-        panic!(
-            "{error:#}\nThe logs are in {}; again: {}",
-            logs.display(),
-            settings.replay()
-        );
+    ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed)).unwrap();
+    let sound = chaos(&settings).and_then(|logs| judge(&logs));
+    match sound {
+        Ok(verdict) => println!("{verdict}"),
+        Err(error) => panic!("{error:#}\nAgain: {}", settings.replay()),
     }
+    println!("The logs are in {}", settings.logs().display());
 }
 
-fn chaos(settings: &Settings) -> Result<()> {
+#[test]
+fn a_second_leader_in_the_logs_is_found() {
+    let settings = Settings {
+        duration: Duration::from_secs(1),
+        nodes: 2,
+        // Nobody's choice.
+        seed: u64::MAX,
+        dir: None,
+    };
+    let mut logs = chaos(&settings).unwrap();
+    judge(&logs).unwrap();
+    let honest = fs::read_to_string(&logs[1]).unwrap();
+    let session = honest.split("\"session\":\"").nth(1).unwrap();
+    let session = &session[..session.find('"').unwrap()];
+    let twin = format!("x{}", &session[1..]);
+    logs.push(settings.logs().join("twin.jsonl"));
+    let doctored = honest.replace(session, &twin);
+    fs::write(logs.last().unwrap(), doctored).unwrap();
+    let error = judge(&logs).expect_err("it let this pass").to_string();
+    assert!(error.contains("BROKEN"), "{error}");
+}
+
+/// Returns the logs: that of the faults, and those of the nodes.
+fn chaos(settings: &Settings) -> Result<Vec<PathBuf>> {
     let logs = settings.logs();
     let _ = fs::remove_dir_all(&logs);
     fs::create_dir_all(&logs).with_context(|| format!("{}", logs.display()))?;
@@ -68,7 +97,7 @@ fn chaos(settings: &Settings) -> Result<()> {
     let mut next_line = started + pause;
     for step in Plan::new(settings.seed, settings.nodes) {
         arena.live_until(clock::now() + step.after)?;
-        if clock::now() >= end {
+        if clock::now() >= end || INTERRUPTED.load(Ordering::Relaxed) {
             break;
         }
         arena.play(&step).with_context(|| format!("{step:?}"))?;
@@ -82,15 +111,8 @@ fn chaos(settings: &Settings) -> Result<()> {
     println!("all healed: a leader after {soon:?}");
     arena.close()?;
     println!("{}", progress(&arena));
-    let spans = judge::judge(&text_of(&arena)?)?;
-    println!("sound: {} terms", spans.len());
-    Ok(())
-}
-
-/// All that the nodes said.
-fn text_of(arena: &Arena) -> Result<String> {
-    let logs = arena.nodes.iter().map(|node| fs::read_to_string(&node.log));
-    Ok(logs.collect::<Result<Vec<_>, _>>()?.concat())
+    let logs = arena.nodes.iter().map(|node| node.log.clone());
+    Ok([arena.story.path.clone()].into_iter().chain(logs).collect())
 }
 
 fn progress(arena: &Arena) -> String {

@@ -2,8 +2,9 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use anyhow::Result;
 use leader_demo::clock::BootTime;
@@ -62,7 +63,16 @@ impl Node {
     }
 
     pub(crate) fn start(&mut self, locks: &Path) -> Result<()> {
-        let mut command = common::binary();
+        // It does not outlive us, and our Ctrl+C is not its own.
+        let program = common::binary();
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--pdeathsig", "KILL", "--"])
+            .arg(program.get_program())
+            .process_group(0);
+        for (name, _) in program.get_envs() {
+            command.env_remove(name);
+        }
         if let Some(clock) = &self.clock {
             clock.preload(&mut command);
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use chrono::{SecondsFormat, Utc};
@@ -15,12 +16,14 @@ use crate::settings::Settings;
 
 pub(crate) struct Story {
     file: File,
+    pub(crate) path: PathBuf,
     pub(crate) counts: BTreeMap<&'static str, usize>,
 }
 
 impl Story {
     pub(crate) fn begin(settings: &Settings, timing: Timing, now: BootTime) -> Result<Self> {
-        let mut file = File::create(settings.logs().join("faults.jsonl"))?;
+        let path = settings.logs().join("faults.jsonl");
+        let mut file = File::create(&path)?;
         let first = json!({
             "event": "chaos",
             "started": timestamp(),
@@ -34,6 +37,7 @@ impl Story {
         writeln!(file, "{first}")?;
         Ok(Self {
             file,
+            path,
             counts: BTreeMap::new(),
         })
     }
