@@ -47,7 +47,7 @@ impl Arena {
             nodes.push(Node::new(number, &logs, clock)?);
         }
         if nodes.iter().all(|node| node.clock.is_none()) {
-            common::skip("wall-clock jumps: libfaketime is not installed");
+            common::shell::missing("libfaketime, for wall clocks that jump,");
         }
         let directory = Directory::new(settings.dir.as_deref())?;
         if !directory.can_be_full() {
