@@ -153,7 +153,7 @@ impl Arena {
             Fault::Clock => self.jump(step)?,
             Fault::DiskFull => self.fill(until)?,
             Fault::ReadOnly => self.make_read_only(until)?,
-            Fault::Removed => self.remove()?,
+            Fault::Removed => self.remove(step)?,
             Fault::Garbage => self.put_garbage(step.kind)?,
             Fault::Stranger => {
                 self.directory.put_strangers();
@@ -289,12 +289,17 @@ impl Arena {
 
     /// With nobody around who does not know the term: those may lead at once,
     /// and use it again. The documented hole; docs/DESIGN.md.
-    fn remove(&mut self) -> Result<bool> {
+    fn remove(&mut self, step: &Step) -> Result<bool> {
         let term = self.agreed(0)?;
         let now = clock::now();
+        // A leader that sleeps through it believes in its lease for longest.
+        if let Some(at) = self.victim(Whom::Leader(0)).filter(|_| step.kind % 2 == 0) {
+            self.hurt(at, Fault::FreezeBriefly, now + step.lasts)?;
+        }
         self.directory.remove()?;
         self.no_newcomer_before = now + LEASE + self.timing.retry_period();
         self.story.tell(now, "removed", None, "")?;
+        self.live_until(now + LEASE)?;
         self.agreed(term + 1)?;
         self.live_until(self.no_newcomer_before)?;
         Ok(true)

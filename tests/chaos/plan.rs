@@ -67,7 +67,7 @@ const CARDS: [(Fault, usize); 14] = [
     (Fault::Clock, 8),
     (Fault::DiskFull, 4),
     (Fault::ReadOnly, 3),
-    (Fault::Removed, 1),
+    (Fault::Removed, 3),
     (Fault::Garbage, 3),
     (Fault::Stranger, 3),
 ];
