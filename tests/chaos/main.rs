@@ -54,12 +54,13 @@ fn at_most_one_leads_whatever_is_done_to_them() {
     let settings = Settings::from_environment().unwrap();
     println!("chaos: {}", settings.replay());
     ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed)).unwrap();
-    let sound = chaos(&settings).and_then(|logs| judge(&logs));
+    let page = settings.page();
+    let sound = chaos(&settings).and_then(|logs| judge(&logs, &page));
     match sound {
         Ok(verdict) => println!("{verdict}"),
         Err(error) => panic!("{error:#}\nAgain: {}", settings.replay()),
     }
-    println!("The logs are in {}", settings.logs().display());
+    println!("The picture: {}", page.display());
 }
 
 #[test]
@@ -72,7 +73,7 @@ fn a_second_leader_in_the_logs_is_found() {
         dir: None,
     };
     let mut logs = chaos(&settings).unwrap();
-    judge(&logs).unwrap();
+    judge(&logs, &settings.page()).unwrap();
     let honest = fs::read_to_string(&logs[1]).unwrap();
     let session = honest.split("\"session\":\"").nth(1).unwrap();
     let session = &session[..session.find('"').unwrap()];
@@ -80,7 +81,8 @@ fn a_second_leader_in_the_logs_is_found() {
     logs.push(settings.logs().join("twin.jsonl"));
     let doctored = honest.replace(session, &twin);
     fs::write(logs.last().unwrap(), doctored).unwrap();
-    let error = judge(&logs).expect_err("it let this pass").to_string();
+    let error = judge(&logs, &settings.page()).expect_err("it let this pass");
+    let error = error.to_string();
     assert!(error.contains("BROKEN"), "{error}");
 }
 

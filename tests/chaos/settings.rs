@@ -49,6 +49,11 @@ impl Settings {
         )
     }
 
+    /// Where the picture goes, beside the logs.
+    pub(crate) fn page(&self) -> PathBuf {
+        self.logs().join("index.html")
+    }
+
     /// Where the logs of this run go.
     pub(crate) fn logs(&self) -> PathBuf {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent();
