@@ -293,7 +293,10 @@ impl Arena {
         let term = self.agreed(0)?;
         let now = clock::now();
         // A leader that sleeps through it believes in its lease for longest.
-        if let Some(at) = self.victim(Whom::Leader(0)).filter(|_| step.kind % 2 == 0) {
+        if let Some(at) = self
+            .victim(Whom::Leader(0))
+            .filter(|_| step.kind.is_multiple_of(2))
+        {
             self.hurt(at, Fault::FreezeBriefly, now + step.lasts)?;
         }
         self.directory.remove()?;
