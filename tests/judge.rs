@@ -331,6 +331,18 @@ fn a_late_failover_is_caught_for_each_kind_of_fault() {
 }
 
 #[test]
+fn what_comes_after_the_end_did_not_end_it() {
+    let verdict = Logs::new()
+        .file(&a().revoked(5 * S, "lost").lines)
+        .file(&b(8 * S, 2).lines)
+        .file(&[chaos(), fault("stop", Some("a"), 6 * S)])
+        .assert_sound();
+    let row = &verdict["failovers"][0];
+    assert_eq!(row["after"], "lost");
+    assert_eq!(row["worst_ns"], 3 * S);
+}
+
+#[test]
 fn a_failover_that_never_comes_is_caught() {
     let waits = |until: u64| {
         let b = (1..=until).fold(Session::of("b"), |b, s| b.follows(s * S));
