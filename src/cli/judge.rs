@@ -12,8 +12,8 @@ pub(crate) struct Judge {
     pub(crate) html: Option<PathBuf>,
 }
 
-/// Read what nodes said (`--log-format json`, `run --events`), and say whether
-/// there was one leader at a time. It knows nothing but the logs.
+/// Say whether there was one leader at a time: an independent check of what
+/// nodes said with `--log-format json` or `run --events`, and a picture of it.
 #[derive(Debug, Parser)]
 #[command(name = "judge", after_help = AFTER_HELP)]
 pub(super) struct Flags {

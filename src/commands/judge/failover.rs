@@ -117,10 +117,12 @@ impl<'a> Course<'a> {
     fn cause(&self, before: &Span, to: u64) -> (String, Option<u64>) {
         let during = || self.faults.iter().filter(|f| f.at > before.start);
         let kill = during().find(|f| ends(f, before));
+        // What comes after the end is not what ended it.
+        let by = before.revoked.as_ref().map_or(to, |_| before.end);
         let held = self.troubles.iter().rev().find(|t| {
             matches!(&*t.fault.kind, "stop" | "partition")
                 && t.fault.hits(&before.node, before.pid)
-                && t.fault.at <= to
+                && t.fault.at <= by
                 && t.until >= before.end
         });
         let named = |fault: &Fault| (fault.kind.clone(), Some(fault.at));
