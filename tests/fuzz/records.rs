@@ -1,7 +1,7 @@
 //! A record that is accepted, of a lease or of a request, is one that can be
 //! written again, with a lease duration and a host that harm nobody.
 
-use leader_demo::{Record, Timing};
+use leader_demo::{Record, State, Timing};
 
 use crate::fuzz::fuzz;
 
@@ -13,9 +13,12 @@ fn records() {
         };
         assert_eq!(Record::decode(&record.encode()).as_ref(), Ok(&record));
         assert!((Timing::SHORTEST..=Timing::LONGEST).contains(&record.lease_duration));
-        if let Some(holder) = record.holder() {
-            assert!(holder.host.chars().all(|c| c.is_ascii_graphic()));
-        }
+        let host = match &record.state {
+            State::Held(holder) => &holder.host,
+            State::Asked(request) => &request.asker.host,
+            State::Vacant { .. } => return,
+        };
+        assert!(host.chars().all(|c| c.is_ascii_graphic()), "{host:?}");
     });
 }
 
