@@ -253,7 +253,10 @@ fn rule_5_terms_end_and_nobody_leads_after_the_last() {
         )
         .at(2.0)
         .ticks()
-        .does("read");
+        .does("read")
+        // It was said once.
+        .reads(seen(8, vacant(last)))
+        .does("watch 8");
 }
 
 #[test]
