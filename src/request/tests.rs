@@ -1,4 +1,5 @@
 use super::*;
+use crate::{LockName, MemoryStore};
 
 mod model;
 
@@ -246,4 +247,28 @@ fn the_wire_format_is_what_the_documentation_shows() {
             assert_eq!(Record::decode(&record.encode()), Ok(record));
         }
     }
+}
+
+#[test]
+fn an_asker_is_its_process_and_its_host() {
+    let mut asker = Asker::here().unwrap();
+    asker.host = "h".into();
+    let words = |pid: &str| (pid.to_owned(), "h".to_owned());
+    assert_eq!(asker.in_words(), words(&std::process::id().to_string()));
+    asker.pid = None;
+    assert_eq!(asker.in_words(), words("?"));
+}
+
+#[tokio::test]
+async fn a_successor_has_the_name_that_the_request_of_its_term_says() {
+    let store = MemoryStore::new().register(&LockName::new("x").unwrap());
+    let successor = Some(session(2));
+    let accepted = record(to("next"), Stage::Accepted { successor });
+    let requests = store.requests().unwrap();
+    requests.swap(None, accepted).await.unwrap();
+    let named = |of, session| successor_node(&store, of, session);
+    let next = NodeId::new("next").ok();
+    assert_eq!(named(term(7), session(2)).await, next);
+    assert_eq!(named(term(8), session(2)).await, None);
+    assert_eq!(named(term(7), session(3)).await, None);
 }
