@@ -272,3 +272,20 @@ async fn a_successor_has_the_name_that_the_request_of_its_term_says() {
     assert_eq!(named(term(8), session(2)).await, None);
     assert_eq!(named(term(7), session(3)).await, None);
 }
+
+#[test]
+fn only_a_leader_and_who_would_follow_it_have_a_say() {
+    assert!(leader().has_a_say());
+    assert!(candidate().has_a_say());
+    let observer = Part {
+        candidate_from: None,
+        ..candidate()
+    };
+    let alone = Part {
+        follows: None,
+        ..candidate()
+    };
+    for silent in [observer, alone, Part::default()] {
+        assert!(!silent.has_a_say(), "{silent:?}");
+    }
+}
