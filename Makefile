@@ -74,7 +74,7 @@ fuzz: ## Damaged records, listings, requests, durations: DURATION=1m for each, S
 	@FUZZ_DURATION='$(or $(DURATION),1m)' $(if $(SEED),FUZZ_SEED='$(SEED)') \
 		cargo test --quiet --test fuzz -- --nocapture
 
-mutants: ## Break each rule on purpose: no test may miss it (installs cargo-mutants; half an hour)
+mutants: ## Break each rule on purpose: no test may miss it (installs cargo-mutants; hours)
 	@scripts/mutants.sh $(ARGS)
 
 bench: ## Measure, side by side with flock(1)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Breaks the rules and the file store, one expression at a time, and names each
-# break that no test notices. Some of them no test can: .cargo/mutants.toml.
-# Arguments are cargo-mutants' own: make mutants ARGS='--list'
+# break that no test notices. All of it takes hours; arguments are cargo-mutants'
+# own: make mutants ARGS='--list', or ARGS='-F Election::expire'
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 

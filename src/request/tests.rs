@@ -289,3 +289,11 @@ fn only_a_leader_and_who_would_follow_it_have_a_say() {
         assert!(!silent.has_a_say(), "{silent:?}");
     }
 }
+
+#[test]
+fn who_confirms_what_was_asked_of_anyone_puts_its_own_name_there() {
+    let Some(Step::Say(said)) = step(&record(TO_ANYONE, Stage::Open), candidate()) else {
+        panic!("it says nothing");
+    };
+    assert_eq!(said.wish, to("me"));
+}

@@ -16,4 +16,5 @@ mod values;
 mod durations;
 mod listings;
 mod records;
+#[cfg(feature = "http")]
 mod requests;
