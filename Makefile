@@ -6,7 +6,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help build demo run run-node1 run-node2 run-node3 demo-parallel kill-demo \
-	test test-coverage test-race stress-run chaos bench profile check install uninstall clean
+	test test-coverage test-race stress-run chaos fuzz mutants bench profile check install uninstall clean
 
 # Which lock, for every target that runs nodes; unset, the program's defaults.
 ifdef LOCK_DIR
@@ -55,7 +55,7 @@ kill-demo: ## Stop the demo's nodes and remove its lock directory
 test: ## All tests
 	cargo test
 
-test-coverage: ## Which lines the tests run (needs cargo-llvm-cov)
+test-coverage: ## Which lines the tests run, file by file (installs what it needs)
 	@scripts/coverage.sh
 
 test-race: ## Every interleaving of the rules; ROUNDS=5 of the concurrency tests
@@ -75,6 +75,13 @@ chaos: ## Hurt real nodes at random: DURATION=10m SEED=7 NODES=5 STORE=file:DIR
 		$(if $(SEED),CHAOS_SEED='$(SEED)') $(if $(NODES),CHAOS_NODES='$(NODES)') \
 		$(if $(STORE),CHAOS_STORE='$(STORE)') \
 		cargo test --quiet --test chaos at_most_one -- --nocapture
+
+fuzz: ## Damaged records, listings, requests, durations: DURATION=1m for each, SEED=7
+	@FUZZ_DURATION='$(or $(DURATION),1m)' $(if $(SEED),FUZZ_SEED='$(SEED)') \
+		cargo test --quiet --test fuzz -- --nocapture
+
+mutants: ## Break each rule on purpose: no test may miss it (installs cargo-mutants; hours)
+	@scripts/mutants.sh $(ARGS)
 
 bench: ## Measure, side by side with flock(1)
 	cargo bench

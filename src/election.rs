@@ -193,11 +193,11 @@ impl Election {
         end_of_belief.min(end_of_other).min(next_call)
     }
 
+    /// Of a node that has not finished.
     fn next_call_at(&self) -> BootTime {
         let at = match &self.role {
             Role::Leader(..) => self.due,
             Role::Releasing(..) => BootTime::default(),
-            Role::Follower if self.stopping => BootTime::NEVER,
             Role::Follower => self.due.min(self.acquire_at()),
         };
         at.max(self.retry_at)

@@ -166,6 +166,18 @@ fn rule_4_what_a_wake_up_shows_to_be_vacant_is_taken_without_another_look() {
 }
 
 #[test]
+fn rule_4_what_was_given_back_is_vacant_also_when_who_gave_it_back_has_died() {
+    candidate()
+        .at(1.0)
+        .reads(seen(7, held(B, 3)))
+        .does("watch 7; new leader B 3")
+        .holder_dies(seen(8, vacant(3)))
+        .does("swap 8 -> A holds 4; no leader")
+        .swapped(9)
+        .does("elected 4 (Vacant) until 7s");
+}
+
+#[test]
 fn rule_4_a_leader_is_not_moved_by_word_of_a_death() {
     leader()
         .at(1.0)
@@ -241,7 +253,10 @@ fn rule_5_terms_end_and_nobody_leads_after_the_last() {
         )
         .at(2.0)
         .ticks()
-        .does("read");
+        .does("read")
+        // It was said once.
+        .reads(seen(8, vacant(last)))
+        .does("watch 8");
 }
 
 #[test]
@@ -597,6 +612,20 @@ fn rule_10_what_was_acquired_by_a_node_that_changed_its_mind_is_given_back_unuse
 }
 
 #[test]
+fn rule_10_what_was_acquired_too_late_and_unwanted_is_given_back_all_the_same() {
+    candidate()
+        .reads(None)
+        .does("swap none -> A holds 1")
+        .gives_up()
+        .does("")
+        .frozen_until(7.0)
+        .swapped(1)
+        .does("swap 1 -> vacant 1")
+        // It has its own time for that: there is no belief to outlive.
+        .due_at(13.0);
+}
+
+#[test]
 fn rule_11_a_lease_that_is_handed_over_is_left_to_the_successor() {
     leader()
         .should_end(Ending::HandedOver(holder(B).session))
@@ -886,4 +915,29 @@ fn a_release_under_way_does_not_make_a_stopping_node_look_back_at_the_last_leade
         .does("revoked 4 (Shutdown) at 1s; swap 8 -> vacant 4")
         // B is not due any more.
         .due_at(6.0);
+}
+
+#[test]
+fn a_node_says_how_it_is_on_its_way_to_leadership_and_back() {
+    candidate()
+        .says("candidate from 0s")
+        .reads(None)
+        .does("swap none -> A holds 1")
+        .says("candidate from 0s; needs its witness")
+        .swapped(1)
+        .does("elected 1 (Vacant) until 6s")
+        .says("settled; candidate from 0s; holds 1; needs its witness")
+        .should_end(Ending::Resigned)
+        .does("")
+        .says("settled; candidate from 0s; ending; holds 1; needs its witness")
+        .at(1.0)
+        .work_stops()
+        .does("revoked 1 (Resigned) at 1s; swap 1 -> vacant 1; no leader")
+        .says("settled; candidate from 11s; holds 1; needs its witness")
+        .swapped(2)
+        .does("watch 2")
+        .says("settled; candidate from 11s")
+        .stops()
+        .does("")
+        .says("settled; ending");
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::{LockName, MemoryStore};
 
 mod model;
 
@@ -246,4 +247,53 @@ fn the_wire_format_is_what_the_documentation_shows() {
             assert_eq!(Record::decode(&record.encode()), Ok(record));
         }
     }
+}
+
+#[test]
+fn an_asker_is_its_process_and_its_host() {
+    let mut asker = Asker::here().unwrap();
+    asker.host = "h".into();
+    let words = |pid: &str| (pid.to_owned(), "h".to_owned());
+    assert_eq!(asker.in_words(), words(&std::process::id().to_string()));
+    asker.pid = None;
+    assert_eq!(asker.in_words(), words("?"));
+}
+
+#[tokio::test]
+async fn a_successor_has_the_name_that_the_request_of_its_term_says() {
+    let store = MemoryStore::new().register(&LockName::new("x").unwrap());
+    let successor = Some(session(2));
+    let accepted = record(to("next"), Stage::Accepted { successor });
+    let requests = store.requests().unwrap();
+    requests.swap(None, accepted).await.unwrap();
+    let named = |of, session| successor_node(&store, of, session);
+    let next = NodeId::new("next").ok();
+    assert_eq!(named(term(7), session(2)).await, next);
+    assert_eq!(named(term(8), session(2)).await, None);
+    assert_eq!(named(term(7), session(3)).await, None);
+}
+
+#[test]
+fn only_a_leader_and_who_would_follow_it_have_a_say() {
+    assert!(leader().has_a_say());
+    assert!(candidate().has_a_say());
+    let observer = Part {
+        candidate_from: None,
+        ..candidate()
+    };
+    let alone = Part {
+        follows: None,
+        ..candidate()
+    };
+    for silent in [observer, alone, Part::default()] {
+        assert!(!silent.has_a_say(), "{silent:?}");
+    }
+}
+
+#[test]
+fn who_confirms_what_was_asked_of_anyone_puts_its_own_name_there() {
+    let Some(Step::Say(said)) = step(&record(TO_ANYONE, Stage::Open), candidate()) else {
+        panic!("it says nothing");
+    };
+    assert_eq!(said.wish, to("me"));
 }

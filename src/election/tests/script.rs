@@ -289,6 +289,24 @@ impl Script {
         self
     }
 
+    /// All that it answers to who asks how it is.
+    #[track_caller]
+    pub(super) fn says(self, what: &str) -> Self {
+        let node = &self.election;
+        let from = |at: BootTime| at.since(BootTime::default()).as_secs_f64();
+        let said = [
+            node.settled().then(|| "settled".to_owned()),
+            node.candidate_from()
+                .map(|at| format!("candidate from {}s", from(at))),
+            node.ending().then(|| "ending".to_owned()),
+            node.holds().map(|term| format!("holds {term}")),
+            node.needs_witness().then(|| "needs its witness".to_owned()),
+        ];
+        let said: Vec<_> = said.into_iter().flatten().collect();
+        assert_eq!(said.join("; "), what, "at {:?}", self.now);
+        self
+    }
+
     #[track_caller]
     pub(super) fn finished(self, finished: bool) -> Self {
         assert_eq!(self.election.finished(), finished);
