@@ -63,6 +63,8 @@ mod name;
 mod node;
 mod observer;
 mod request;
+#[cfg(test)]
+mod search;
 mod tally;
 mod timing;
 

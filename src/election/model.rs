@@ -36,9 +36,9 @@ mod world;
 
 use std::collections::BTreeSet;
 
+use crate::search::{Found, Order, search};
 use goals::Goal;
 use sabotage::Sabotage;
-use search::{Found, Order, search};
 use transition::Incident;
 use world::{Setup, Ticks, Violation};
 
@@ -66,7 +66,7 @@ fn setup(nodes: &[Ticks], horizon: u32, most_incidents: u8) -> Setup {
 }
 
 /// Searches it, says how far that went, and insists that no rule was broken.
-fn all_is_well(setup: &Setup) -> Found {
+fn all_is_well(setup: &Setup) -> Found<Setup> {
     let found = search(setup, Order::Depth);
     eprintln!("{setup}: {found}");
     if let Some(first) = found.violation {

@@ -38,6 +38,8 @@ mod collector;
 mod directory;
 mod filesystem;
 mod lock;
+#[cfg(test)]
+mod model;
 mod news;
 mod reading;
 mod register;

@@ -1,0 +1,152 @@
+//! An exhaustive search of the file store's protocol: every order in which the
+//! system calls of several processes can follow each other.
+//!
+//! `model/process.rs` mirrors the store's functions, one system call a step, and
+//! names the function with each. `model/world.rs` is what the kernel keeps: a
+//! directory, its numbers, claims, inodes that are used again, locks. A process
+//! may stop between any two steps, for ever, so every freeze is in it. What else
+//! goes wrong is an incident, and their number in one run is bounded, as are the
+//! calls of each process.
+//!
+//! In every state, whatever led to it:
+//!  - of any swaps that expect one revision, at most one is answered "done";
+//!  - what is answered "done" was the current record, and is never undone;
+//!  - no term is acquired twice, also after a power failure;
+//!  - a claim that others remove is one that its owner has not locked;
+//!  - "the holder died" is said of the current record, and of a process that
+//!    will not act on it;
+//!  - no reader meets half a record, or one older than was answered before;
+//!  - whatever the others froze in, a newcomer gets the lease: nobody waits.
+//!
+//! Each [`Sabotage`] breaks one rule: the same search must then find what that
+//! rule prevents. `refinement.rs` runs the real store through short histories
+//! and compares the answers.
+//!
+//! Not covered: a full disk and `link_making_room`; strangers' files and unreadable records of theirs; work
+//! and its files; a directory that is moved away and comes back, or one that is
+//! emptied file by file; inodes of directories that are used again (the store
+//! keeps them open); what is kept below the current revision is one, not
+//! sixteen; and that the real functions make these very calls.
+//!
+//! `MODEL_DEPTH=deep` searches farther. To see the bounds, the counts and the
+//! sabotages' stories: `cargo test --lib store::file::model -- --nocapture`.
+
+mod process;
+mod refinement;
+mod sabotage;
+mod transition;
+mod world;
+
+use std::collections::BTreeSet;
+
+use crate::search::{Found, Order, search};
+use sabotage::Sabotage;
+use transition::{Goal, Incident, Setup};
+use world::Violation;
+
+fn deep() -> bool {
+    std::env::var("MODEL_DEPTH").is_ok_and(|depth| depth == "deep")
+}
+
+/// Processes on these machines, with so many calls.
+fn setup(processes: &[(u8, u8)], incidents: &'static [Incident]) -> Setup {
+    Setup {
+        processes: processes.to_vec(),
+        incidents,
+        most_incidents: u8::from(!incidents.is_empty()),
+        most_states: 40_000_000,
+        watch: true,
+        sabotage: None,
+    }
+}
+
+/// Searches it, says how far that went, and insists that no rule was broken.
+fn all_is_well(setup: &Setup) -> Found<Setup> {
+    let found = search(setup, Order::Depth);
+    eprintln!("{setup}: {found}");
+    if let Some((violation, story)) = &found.violation {
+        panic!("{violation:?}:\n{story}");
+    }
+    assert!(found.complete, "it is to be searched to the end");
+    found
+}
+
+#[test]
+fn the_file_store_holds_to_its_rules() {
+    use Incident as I;
+    let alone = Setup {
+        watch: false,
+        ..setup(&[(0, 2), (0, 1)], &[])
+    };
+    let failing = |incidents| Setup {
+        watch: false,
+        ..setup(&[(0, 1), (0, 1)], incidents)
+    };
+    let mut searches = vec![
+        alone,
+        setup(&[(0, 1), (0, 1)], &[I::Crash]),
+        failing(&[I::SyncFails, I::Boot]),
+    ];
+    if deep() {
+        searches.push(failing(I::ALL));
+        searches.push(setup(&[(0, 1), (1, 1)], &[]));
+        searches.push(setup(&[(0, 2), (0, 1)], &[]));
+        searches.push(setup(&[(0, 2), (0, 1)], &[I::Crash]));
+    }
+    let mut reached = BTreeSet::new();
+    for setup in searches {
+        reached.extend(all_is_well(&setup).goals);
+    }
+    assert_eq!(reached, BTreeSet::from(Goal::ALL));
+}
+
+#[test]
+fn every_sabotage_is_caught() {
+    use Incident as I;
+    use Sabotage as S;
+    use Violation as V;
+    let one: &'static [_] = &[(0, 2), (0, 2)];
+    let long: &'static [_] = &[(0, 3), (0, 1)];
+    let two: &'static [_] = &[(0, 2), (1, 2)];
+    type Case = (S, &'static [(u8, u8)], &'static [I], V);
+    let cases: &[Case] = &[
+        (S::NoLookAgain, long, &[], V::BothSwapped),
+        (S::NotStillThere, one, &[I::Removed], V::NeverSeen),
+        (S::NoCompareAndSwap, one, &[], V::TermReused),
+        (S::CleanUpTooGreedy, one, &[], V::Undone),
+        (
+            S::CollectorIgnoresLocks,
+            one,
+            &[],
+            V::CollectedFromTheLiving,
+        ),
+        (
+            S::CollectorTakesForeignClaims,
+            two,
+            &[],
+            V::CollectedFromTheLiving,
+        ),
+        (S::ForeignLockBelieved, two, &[], V::BuriedAlive),
+        (S::NamedBeforeLocked, one, &[], V::BuriedAlive),
+        (S::NamedBeforeWritten, one, &[], V::HalfARecord),
+        (S::WakeUpBelieved, one, &[], V::DeadButNotCurrent),
+        (S::ClaimNotSynced, one, &[I::Boot], V::LostAtBoot),
+        (S::DirectoryNotSynced, one, &[I::Boot], V::LostAtBoot),
+        (S::ListedInTwoCalls, &[(0, 4), (0, 1)], &[], V::StaleRead),
+        (S::OneAtATime, one, &[], V::Blocked),
+    ];
+    for &(sabotage, processes, incidents, expected) in cases {
+        let sabotaged = Setup {
+            sabotage: Some(sabotage),
+            watch: matches!(expected, V::BuriedAlive | V::DeadButNotCurrent),
+            ..setup(processes, incidents)
+        };
+        let found = search(&sabotaged, Order::Breadth);
+        eprintln!("{sabotage:?}, {sabotaged}: {found}");
+        let (caught, story) = found
+            .violation
+            .unwrap_or_else(|| panic!("{sabotage:?} was not caught"));
+        eprintln!("{caught:?}:\n{story}");
+        assert_eq!(caught, expected, "{sabotage:?}");
+    }
+}
