@@ -37,7 +37,7 @@ mod world;
 use std::collections::BTreeSet;
 
 use goals::Goal;
-use sabotage::Sabotage;
+pub(crate) use sabotage::Sabotage;
 use search::{Found, Order, search};
 use transition::Incident;
 use world::{Setup, Ticks, Violation};
