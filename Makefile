@@ -6,7 +6,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help build demo run run-node1 run-node2 run-node3 demo-parallel kill-demo \
-	test test-coverage test-race stress-run chaos fuzz mutants bench profile check install uninstall clean
+	test test-coverage test-race sim stress-run chaos fuzz mutants bench profile check install uninstall clean
 
 # Which lock, for every target that runs nodes; unset, the program's defaults.
 ifdef LOCK_DIR
@@ -24,7 +24,7 @@ ROUNDS ?= 5
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z].*:.*## / { printf "  %-32s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "Variables: LOCK_DIR LOCK_NAME LEASE_DURATION NODE_ID ARGS ROUNDS DURATION SEED NODES STORE PREFIX DESTDIR"
+	@echo "Variables: LOCK_DIR LOCK_NAME LEASE_DURATION NODE_ID ARGS ROUNDS DURATION SEED SEEDS NODES STORE PREFIX DESTDIR"
 
 build: ## Build the program
 	cargo build
@@ -65,6 +65,10 @@ test-race: ## Every interleaving of the rules; ROUNDS=5 of the concurrency tests
 		cargo test --release --test store_contract --test failover || exit; \
 	done
 
+sim: ## Elections under faults on virtual time: SEEDS=10000; SEED=7 tells that one
+	@$(if $(SEED),SIM_SEED='$(SEED)') SIM_SEEDS='$(or $(SEEDS),10000)' \
+		cargo test --quiet --profile simulation --test simulation
+
 stress-run: ## Kill and freeze `run` at random: DURATION=10m SEED=7 NODES=4
 	@STRESS_DURATION='$(or $(DURATION),1m)' \
 		$(if $(SEED),STRESS_SEED='$(SEED)') $(if $(NODES),STRESS_NODES='$(NODES)') \
@@ -89,7 +93,7 @@ bench: ## Measure, side by side with flock(1)
 check: ## What CI runs: formatting, lints, documentation, tests
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	@for feature in '' completions http view; do \
+	@for feature in '' completions http simulate view; do \
 		echo "cargo clippy, with feature '$$feature' alone"; \
 		cargo clippy --quiet --locked --all-targets --no-default-features --features "$$feature" -- -D warnings || exit; \
 	done

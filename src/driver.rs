@@ -92,6 +92,9 @@ pub(crate) struct Driver {
     answered: Option<Result<(), String>>,
     /// What was said when the store began to fail, until it answers again.
     failing: Option<Notice>,
+    /// A rule that a test has broken.
+    #[cfg(test)]
+    sabotage: Option<crate::election::Sabotage>,
 }
 
 enum Reply {
@@ -132,7 +135,14 @@ impl Driver {
             witness: None,
             answered: None,
             failing: None,
+            #[cfg(test)]
+            sabotage: None,
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn sabotaged(self, sabotage: Option<crate::election::Sabotage>) -> Self {
+        Self { sabotage, ..self }
     }
 
     /// Runs the election until the node is stopped or its last handle dropped.
@@ -171,7 +181,15 @@ impl Driver {
         tracing::trace!(at = now.as_nanos(), ?event);
         self.health
             .findings(|found| self.counter.hears(now, &event, &mut found.tally));
+        #[cfg(test)]
+        let before = self
+            .sabotage
+            .map(|_| (self.election.clone(), event.clone()));
         let actions = self.election.step(now, event);
+        #[cfg(test)]
+        if let (Some(sabotage), Some((before, event))) = (self.sabotage, before) {
+            sabotage.patch(now, &before, &event, &mut self.election);
+        }
         tracing::trace!(?actions);
         self.health.findings(|found| {
             let (election, tally) = (&self.election, &mut found.tally);

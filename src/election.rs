@@ -23,6 +23,8 @@ mod model;
 mod tests;
 
 pub(crate) use interface::{Action, Ending, Event, NobodyKnows, Swapped};
+#[cfg(test)]
+pub(crate) use model::Sabotage;
 use sight::Sight;
 
 /// One node's part in one election.

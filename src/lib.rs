@@ -39,6 +39,7 @@
 //! | `election` | the rules: a pure value, without clock, I/O or async |
 //! | `driver` | the one place where clock, election and store meet |
 //! | [`store`] | the contract of a store, and those there are: [`FileStore`], [`MemoryStore`] |
+//! | `simulation` | all of this on virtual time, under faults (feature `simulate`) |
 //! | [`clock`] | the only file that reads a clock |
 //!
 //! Why it is safe, and what it does not promise, is in `docs/DESIGN.md`.
@@ -50,6 +51,8 @@
 compile_error!("leader-demo needs Linux: CLOCK_BOOTTIME, timerfd and flock(2) with its rules");
 
 pub mod clock;
+#[cfg(feature = "simulate")]
+pub mod simulation;
 pub mod store;
 
 mod change;

@@ -38,7 +38,7 @@ use std::collections::BTreeSet;
 
 use crate::search::{Found, Order, search};
 use goals::Goal;
-use sabotage::Sabotage;
+pub(crate) use sabotage::Sabotage;
 use transition::Incident;
 use world::{Setup, Ticks, Violation};
 

@@ -6,7 +6,7 @@ use crate::lease::State;
 use crate::store::{Content, Observed};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sabotage {
+pub(crate) enum Sabotage {
     /// Rule 2: the leader counts from the answer, not from its asking.
     LeaderCountsFromTheReply,
     /// Rule 3: the candidate counts from its asking, not from the answer.
@@ -33,7 +33,7 @@ pub(super) enum Sabotage {
 
 impl Sabotage {
     /// What a broken rule would have made of this event.
-    pub(super) fn patch(
+    pub(crate) fn patch(
         self,
         now: BootTime,
         before: &Election,

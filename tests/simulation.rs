@@ -1,0 +1,118 @@
+//! Thousands of seeds: `make sim`. Under `cargo test` a fixed number of them,
+//! and one nobody has tried before.
+//!
+//! SIM_SEEDS says how many, SIM_SEED plays just that one and tells its story.
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use leader_demo::clock;
+use leader_demo::simulation::{Moment, Plan, Report, run};
+
+/// So many seeds are played by `cargo test`.
+const FIXED: u64 = 200;
+
+/// How often to say how it goes.
+const PROGRESS: Duration = Duration::from_secs(2);
+
+fn main() -> ExitCode {
+    // `cargo test NAME` asks for other tests than this one.
+    let named: Vec<_> = std::env::args().skip(1).collect();
+    if named
+        .iter()
+        .any(|arg| !arg.starts_with('-') && !"simulation".contains(arg.as_str()))
+    {
+        return ExitCode::SUCCESS;
+    }
+    if named.iter().any(|arg| arg == "--list") {
+        println!("simulation: test");
+        return ExitCode::SUCCESS;
+    }
+    if let Some(seed) = number("SIM_SEED") {
+        return one(seed);
+    }
+    let fresh = clock::now().as_nanos();
+    let seeds = number("SIM_SEEDS").unwrap_or(FIXED);
+    println!("seeds 0 to {seeds}, and {fresh}, which is new");
+    if let Some(seed) = many(seeds, fresh) {
+        one(seed);
+        println!("to replay it: make sim SEED={seed}");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    let number = text.parse();
+    Some(number.unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
+}
+
+/// Plays all of them on every core; the lowest that fails.
+fn many(seeds: u64, fresh: u64) -> Option<u64> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let (next, failed) = (AtomicU64::new(0), AtomicU64::new(u64::MAX));
+    let led = AtomicU64::new(0);
+    let start = clock::now();
+    std::thread::scope(|scope| {
+        for core in 0..cores {
+            let (next, failed, led) = (&next, &failed, &led);
+            scope.spawn(move || {
+                let mut said = start;
+                loop {
+                    let n = next.fetch_add(1, Relaxed);
+                    let seed = if n == seeds { fresh } else { n };
+                    if n > seeds || failed.load(Relaxed) < seed {
+                        return;
+                    }
+                    let report = run(&Plan::seeded(seed));
+                    led.fetch_add(report.spans.len() as u64, Relaxed);
+                    if !report.violations.is_empty() {
+                        failed.fetch_min(seed, Relaxed);
+                    }
+                    if core == 0 && clock::now().since(said) > PROGRESS {
+                        said = clock::now();
+                        println!("{n} of {seeds}");
+                    }
+                }
+            });
+        }
+    });
+    let took = clock::now().since(start);
+    let played = next.into_inner().min(seeds + 1);
+    let rate = played as f64 / took.as_secs_f64();
+    println!(
+        "{played} runs of a minute and five nodes in {took:.1?}: {rate:.0} a second, {:.0} per core; {} leaderships",
+        rate / cores as f64,
+        led.into_inner(),
+    );
+    let failed = failed.into_inner();
+    (failed < u64::MAX).then_some(failed)
+}
+
+/// Tells its story.
+fn one(seed: u64) -> ExitCode {
+    let report = run(&Plan::seeded(seed));
+    let Report {
+        plan,
+        moments,
+        violations,
+        calm,
+        ended,
+        ..
+    } = &report;
+    println!("{plan:#?}");
+    for Moment { at, node, what, .. } in moments {
+        let whom = node.map_or("all".into(), |node| format!("node-{}", node + 1));
+        println!("{:>10.3} s  {whom:<7} {what:?}", at.as_secs_f64());
+    }
+    println!("calm from {calm:?} on, ended at {ended:?}");
+    for (at, what) in violations {
+        println!("WRONG, at {at:?}: {what}");
+    }
+    match violations.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
