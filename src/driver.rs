@@ -93,7 +93,7 @@ pub(crate) struct Driver {
     /// What was said when the store began to fail, until it answers again.
     failing: Option<Notice>,
     /// A rule that a test has broken.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "simulate"))]
     sabotage: Option<crate::election::Sabotage>,
 }
 
@@ -135,12 +135,12 @@ impl Driver {
             witness: None,
             answered: None,
             failing: None,
-            #[cfg(test)]
+            #[cfg(all(test, feature = "simulate"))]
             sabotage: None,
         }
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, feature = "simulate"))]
     pub(crate) fn sabotaged(self, sabotage: Option<crate::election::Sabotage>) -> Self {
         Self { sabotage, ..self }
     }
@@ -181,12 +181,12 @@ impl Driver {
         tracing::trace!(at = now.as_nanos(), ?event);
         self.health
             .findings(|found| self.counter.hears(now, &event, &mut found.tally));
-        #[cfg(test)]
+        #[cfg(all(test, feature = "simulate"))]
         let before = self
             .sabotage
             .map(|_| (self.election.clone(), event.clone()));
         let actions = self.election.step(now, event);
-        #[cfg(test)]
+        #[cfg(all(test, feature = "simulate"))]
         if let (Some(sabotage), Some((before, event))) = (self.sabotage, before) {
             sabotage.patch(now, &before, &event, &mut self.election);
         }

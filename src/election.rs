@@ -23,7 +23,7 @@ mod model;
 mod tests;
 
 pub(crate) use interface::{Action, Ending, Event, NobodyKnows, Swapped};
-#[cfg(test)]
+#[cfg(all(test, feature = "simulate"))]
 pub(crate) use model::Sabotage;
 use sight::Sight;
 
