@@ -218,7 +218,7 @@ fn text(output: &Output) -> String {
     String::from_utf8([&output.stdout[..], &output.stderr].concat()).unwrap()
 }
 
-const TARGETS: [&str; 20] = [
+const TARGETS: [&str; 23] = [
     "help",
     "build",
     "demo",
@@ -231,8 +231,11 @@ const TARGETS: [&str; 20] = [
     "test",
     "test-coverage",
     "test-race",
+    "sim",
     "stress-run",
     "chaos",
+    "fuzz",
+    "mutants",
     "bench",
     "profile",
     "check",
