@@ -10,6 +10,7 @@ use leader_demo::clock;
 use rustix::process::Signal;
 
 use crate::Plan;
+use crate::common::turns;
 use crate::process::{Place, Process};
 use crate::roles;
 use crate::table::{Bound, Samples, Table, show, verdict};
@@ -177,16 +178,6 @@ pub(crate) fn kill_and_terminate(plan: &Plan, table: &mut Table) -> Result<()> {
         contest.report(table);
     }
     Ok(())
-}
-
-/// Who comes first finds the caches cold, and warms them for the next: each in
-/// turn, and every other round backwards.
-pub(crate) fn turns(round: usize, count: usize) -> impl Iterator<Item = usize> {
-    let turns = (0..count).map(move |turn| (turn + round) % count);
-    turns.map(move |turn| match round % 2 {
-        0 => turn,
-        _ => count - 1 - turn,
-    })
 }
 
 /// What it takes to make one new name durable.

@@ -8,7 +8,8 @@ use leader_demo::clock::BootTime;
 use rustix::process::Signal;
 
 use crate::Plan;
-use crate::failover::{PAUSE, READY, Syncs, turns};
+use crate::common::turns;
+use crate::failover::{PAUSE, READY, Syncs};
 use crate::process::{Place, Process, ours, time};
 use crate::run::command_of;
 use crate::table::{Samples, Table, verdict};

@@ -9,7 +9,8 @@ use leader_demo::clock;
 use rustix::process::Signal;
 
 use crate::Plan;
-use crate::failover::{PAUSE, READY, turns};
+use crate::common::turns;
+use crate::failover::{PAUSE, READY};
 use crate::process::{Place, Process, ours, time};
 use crate::renewal::Renewer;
 use crate::table::{Samples, Table};

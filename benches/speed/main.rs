@@ -2,10 +2,10 @@
 //! one run, so that a busy or slow machine is slow for both.
 //!
 //! ```text
-//! cargo bench                      # all of it, some minutes
-//! cargo bench -- --quick           # fewer rounds
-//! cargo bench -- failover idle     # only these: failover, frozen, hand-over, status, watch, idle,
-//!                                  # start, renewal, growth, run, guard
+//! make bench                                # all of it, some minutes
+//! make bench ARGS=--quick                   # fewer rounds
+//! make bench ARGS='failover idle'           # only these: failover, frozen, hand-over, status, watch,
+//!                                           # idle, start, renewal, growth, run, guard
 //! ```
 //!
 //! `BENCH_ROUNDS` (200) and `BENCH_SECONDS` (30) set how long, `BENCH_DISK` where
@@ -16,6 +16,8 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
+#[path = "../common/mod.rs"]
+mod common;
 mod failover;
 mod handover;
 mod idle;
@@ -64,16 +66,10 @@ fn main() -> ExitCode {
         bench(&args)
     } else {
         // `cargo test --all-targets` runs benches too.
-        eprintln!("nothing is measured but by `cargo bench`");
+        eprintln!("nothing is measured but by `make bench`");
         Ok(())
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    common::ended(done)
 }
 
 fn bench(args: &[String]) -> Result<()> {

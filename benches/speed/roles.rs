@@ -1,7 +1,6 @@
 //! What this binary does when it runs itself as another process.
 
 use std::fs::File;
-use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -10,8 +9,8 @@ use leader_demo::{FileStore, LockName, Node};
 use rustix::fs::FlockOperation;
 use rustix::process::{Resource, Rlimit, Signal};
 
-/// The first argument of a process that plays a role; the others are the role's.
-pub(crate) const FLAG: &str = "--role";
+pub(crate) use crate::common::roles::{FLAG, WORK};
+use crate::common::roles::{rest, say};
 
 /// Waits for an flock and then holds it: all that the kernel's hand-off needs.
 pub(crate) const HOLD: &str = "hold";
@@ -19,8 +18,6 @@ pub(crate) const HOLD: &str = "hold";
 pub(crate) const TICK: &str = "tick";
 /// Says when its first line ran, and ends.
 pub(crate) const STAMP: &str = "stamp";
-/// Says when its first line ran, and goes on until it is killed.
-pub(crate) const WORK: &str = "work";
 /// Many candidates for one lock.
 pub(crate) const CANDIDATES: &str = "candidates";
 /// Many elections, each with a leader.
@@ -44,16 +41,6 @@ pub(crate) fn play(args: &[String]) -> Result<()> {
     }
 }
 
-/// In the words of the demo's JSON lines, so that both are read alike.
-fn say(event: &str, at: clock::BootTime) -> Result<()> {
-    let line = format!(
-        "{{\"event\":\"{event}\",\"boottime_ns\":{},\"pid\":{}}}\n",
-        at.as_nanos(),
-        std::process::id()
-    );
-    Ok(std::io::stdout().write_all(line.as_bytes())?)
-}
-
 fn hold(file: &Path) -> Result<()> {
     let file = File::create(file)?;
     say("new_leader", clock::now())?;
@@ -66,12 +53,6 @@ fn tick() -> Result<()> {
     loop {
         say("tick", clock::now())?;
         std::thread::sleep(std::time::Duration::from_secs(1));
-    }
-}
-
-fn rest() -> ! {
-    loop {
-        std::thread::park();
     }
 }
 

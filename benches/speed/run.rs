@@ -9,7 +9,8 @@ use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal};
 
 use crate::Plan;
-use crate::failover::{PAUSE, Syncs, other_build, turns};
+use crate::common::turns;
+use crate::failover::{PAUSE, Syncs, other_build};
 use crate::idle::shares;
 use crate::process::{Figures, Place, Process};
 use crate::roles;
