@@ -6,7 +6,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help build demo run run-node1 run-node2 run-node3 demo-parallel kill-demo \
-	test test-coverage test-race sim stress-run chaos fuzz mutants bench profile check install uninstall clean
+	test test-coverage test-race sim stress-run chaos fuzz mutants bench bench-peers deps-peers profile check install uninstall clean
 
 # Which lock, for every target that runs nodes; unset, the program's defaults.
 ifdef LOCK_DIR
@@ -88,7 +88,13 @@ mutants: ## Break each rule on purpose: no test may miss it (installs cargo-muta
 	@scripts/mutants.sh $(ARGS)
 
 bench: ## Measure, side by side with flock(1)
-	cargo bench
+	cargo bench --bench speed -- $(ARGS)
+
+bench-peers: ## Beside etcd, Redis, ZooKeeper, PostgreSQL: nine minutes; writes docs/PEERS.md
+	cargo bench --bench peers -- $(ARGS)
+
+deps-peers: ## Install what bench-peers compares with (Debian packages)
+	@scripts/deps-peers.sh
 
 check: ## What CI runs: formatting, lints, documentation, tests
 	cargo fmt --check

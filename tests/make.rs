@@ -218,7 +218,7 @@ fn text(output: &Output) -> String {
     String::from_utf8([&output.stdout[..], &output.stderr].concat()).unwrap()
 }
 
-const TARGETS: [&str; 23] = [
+const TARGETS: [&str; 25] = [
     "help",
     "build",
     "demo",
@@ -237,6 +237,8 @@ const TARGETS: [&str; 23] = [
     "fuzz",
     "mutants",
     "bench",
+    "bench-peers",
+    "deps-peers",
     "profile",
     "check",
     "install",
