@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -281,4 +281,17 @@ impl Figures {
         });
         Ok(figure.with_context(|| format!("no {name}"))?.parse()?)
     }
+}
+
+/// What is mounted there.
+pub(crate) fn filesystem_of(dir: &Path) -> Result<String> {
+    let kind = rustix::fs::statfs(dir)?.f_type as u64 & 0xffff_ffff;
+    Ok(match kind {
+        0x0102_1994 => "tmpfs".into(),
+        0xef53 => "ext4".into(),
+        0x5846_5342 => "xfs".into(),
+        0x9123_683e => "btrfs".into(),
+        0x794c_7630 => "overlayfs".into(),
+        other => format!("fs {other:#x}"),
+    })
 }

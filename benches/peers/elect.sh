@@ -7,9 +7,9 @@ shift
 read -r <&"${elected[0]}" && read -r <&"${elected[0]}" || exit
 "$@" &
 command=$!
-trap 'kill "$command"' TERM
+trap 'kill "$command" 2>/dev/null' TERM
 # Whichever ends first takes the other along.
 wait -n "$command" "$elect"
 kill "$command" 2>/dev/null
-kill "$elect"
+kill "$elect" 2>/dev/null
 wait

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use leader_demo::clock;
 
 use crate::chart::{Bar, Column, Look};
+use crate::common::process::filesystem_of;
 use crate::idle::Idle;
 use crate::rounds::{BESIDE, Outcome};
 use crate::tool::Tool;
@@ -38,7 +39,7 @@ pub(crate) struct Machine {
 impl Machine {
     pub(crate) fn here(dir: &Path) -> Result<Self> {
         let asked = |script: &str| -> Result<String> {
-            let output = Command::new("sh").args(["-c", script]).arg(dir).output()?;
+            let output = Command::new("sh").args(["-c", script]).output()?;
             Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
         };
         let now = DateTime::<Utc>::from(clock::wall_time());
@@ -49,7 +50,7 @@ impl Machine {
                 std::thread::available_parallelism()?,
                 asked("uname -r | cut -d. -f1,2")?,
                 asked("cut -d' ' -f1 /proc/loadavg")?,
-                asked("stat -f -c %T \"$0\"")?,
+                filesystem_of(dir)?,
                 if cfg!(debug_assertions) {
                     ", A DEBUG BUILD"
                 } else {

@@ -8,8 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Result, bail};
 use tempfile::TempDir;
 
-use crate::common::process::left;
 pub(crate) use crate::common::process::{Figures, Process, clean_up_when_interrupted, time};
+use crate::common::process::{filesystem_of, left};
 use crate::common::roles;
 use crate::table::Table;
 
@@ -106,16 +106,4 @@ impl Drop for Place {
     fn drop(&mut self) {
         left().dirs.remove(self.dir.path());
     }
-}
-
-fn filesystem_of(dir: &Path) -> Result<String> {
-    let kind = rustix::fs::statfs(dir)?.f_type as u64 & 0xffff_ffff;
-    Ok(match kind {
-        0x0102_1994 => "tmpfs".into(),
-        0xef53 => "ext4".into(),
-        0x5846_5342 => "xfs".into(),
-        0x9123_683e => "btrfs".into(),
-        0x794c_7630 => "overlayfs".into(),
-        other => format!("fs {other:#x}"),
-    })
 }
