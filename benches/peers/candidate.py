@@ -16,7 +16,8 @@ import threading
 def redis_lock(name, port, lease, lost):
     import redis
 
-    lock = redis.Redis(port=port).lock(name, timeout=lease)
+    # Another thread renews it.
+    lock = redis.Redis(port=port).lock(name, timeout=lease, thread_local=False)
     with lock, repeated(lease / 3, lock.reacquire, lost):
         yield
 

@@ -44,12 +44,12 @@ impl Look {
 }
 
 const NAMES: usize = 180;
-const PANEL: usize = 225;
-const BAR: usize = 150;
+const PANEL: usize = 200;
+const BAR: usize = 125;
 const LINE: usize = 22;
 const HEAD: usize = 66;
 /// Panels side by side.
-const ABREAST: usize = 3;
+const ABREAST: usize = 4;
 
 /// With a ground of its own, so that it reads on any page.
 const STYLE: &str = "

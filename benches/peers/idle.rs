@@ -33,7 +33,8 @@ fn waiting(tool: &Installed, time: Duration) -> Result<Idle> {
     let (before, start): (Vec<_>, _) = (before.collect(), clock::now());
     std::thread::sleep(time);
     let passed = clock::now().since(start).as_secs_f64();
-    waits.figures().cpu_time().context("it does not wait")?;
+    // Not of one that has ended.
+    waits.figures().memory("Pss").context("it does not wait")?;
     let (mut used, mut kib) = (0.0, 0);
     for (process, before) in before {
         if let (Ok(after), Ok(pss)) = (process.cpu_time(), process.memory("Pss")) {

@@ -120,12 +120,12 @@ impl Report {
         let most = |of: fn(&Row) -> f64| self.rows.iter().map(of).fold(0.0, f64::max);
         let memory = most(|row| row.idle.megabytes);
         let columns = [
-            times("kill -9 of wrapper and command", |row| &row.killed),
+            times("kill -9 of both", |row| &row.killed),
             times("SIGTERM to both", |row| &row.stopped),
-            times("SIGTERM to the wrapper alone", |row| &row.alone),
-            times("wrapper frozen (SIGSTOP)", |row| &row.frozen),
+            times("SIGTERM to the wrapper", |row| &row.alone),
+            times("frozen wrapper (SIGSTOP)", |row| &row.frozen),
             Column {
-                title: "frozen: old command beside the new",
+                title: "frozen: both commands run",
                 under: "looked at for 10 s",
                 scale: "0 to 10 s",
                 bars: self.bars(beside_bar),
@@ -150,7 +150,10 @@ impl Report {
             },
         ];
         let names: Vec<&str> = self.rows.iter().map(|row| row.tool.name()).collect();
-        let note = format!("{}; {}. Medians.", self.machine.date, self.machine.about);
+        let note = format!(
+            "Both: wrapper and command. Medians. {}: {}.",
+            self.machine.date, self.machine.about
+        );
         crate::chart::draw(&names, &columns, &note)
     }
 

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use leader_demo::clock::{self, BootTime};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -183,12 +183,20 @@ impl<'a> Pair<'a> {
 
     /// Whether the next command has started.
     fn has_next(&mut self) -> Result<bool> {
-        let State::Hurt { next, next_at, .. } = &mut self.state else {
+        let State::Hurt {
+            next, next_at, at, ..
+        } = &mut self.state
+        else {
             return Ok(false);
         };
         if next_at.is_none()
             && let Some(works) = next.line_so_far()
         {
+            let name = self.tool.tool.name();
+            ensure!(
+                works.at() > *at,
+                "{name}: two held the lock before anything was done"
+            );
             *next_at = Some((works.at(), works.pid()?));
         }
         Ok(next_at.is_some())

@@ -111,7 +111,7 @@ impl Tool {
     pub(crate) fn version(self) -> Result<String> {
         let python = |server: &str, library: &str| {
             format!(
-                "{server}; /usr/bin/python3 -c 'import {library}; print(\"{library}\", {library}.__version__)'"
+                "{server}; /usr/bin/python3 -c 'import {library}; print(\"{library}\", {library}.__version__.split()[0])'"
             )
         };
         let script = match self {
@@ -122,7 +122,7 @@ impl Tool {
             }
             Self::Redis => python("redis-server --version | cut -d' ' -f1-3", "redis"),
             Self::ZooKeeper => python(
-                "readlink -f /usr/share/java/zookeeper.jar | sed 's/.*-/ZooKeeper /; s/.jar//'",
+                "basename /usr/share/java/zookeeper-[0-9]*.jar .jar",
                 "kazoo",
             ),
             Self::Postgres => {
