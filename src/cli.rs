@@ -85,6 +85,11 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Command {
         let run = args.get(1).is_some_and(|arg| arg == run::NAME);
         let hint = match error.kind() {
             ErrorKind::UnknownArgument if run => ": the command stands after --",
+            _ if cfg!(not(feature = "simulate"))
+                && args.get(1).is_some_and(|arg| arg == "simulate") =>
+            {
+                ": this build simulates nothing: build with --features simulate"
+            }
             _ => "",
         };
         complain(format_args!("{}{hint}", one_line(&error)));

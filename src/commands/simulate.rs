@@ -29,11 +29,15 @@ pub(crate) fn run(asked: &Simulate) -> Result<u8> {
         written.with_context(|| format!("--events {}", path.display()))?;
     }
     let mut logs = Logs::default();
-    let name = asked.events.as_deref().unwrap_or(Path::new("event"));
+    let name = asked.events.as_deref().unwrap_or(Path::new("events"));
     logs.read_from(name, lines.as_bytes())?;
     let verdict = Verdict::on(&logs);
     let mut picture = verdict.picture();
-    picture.facts.extend(facts(&report));
+    picture.facts.extend([
+        ("renew deadline", exact(plan.timing.renew_deadline())),
+        ("round trip", exact(plan.round_trip)),
+        ("the store", calls(&report)),
+    ]);
     if let Some(path) = &asked.html {
         let written = std::fs::write(path, picture.page());
         written.with_context(|| format!("--html {}", path.display()))?;
@@ -42,7 +46,7 @@ pub(crate) fn run(asked: &Simulate) -> Result<u8> {
     for chart in &picture.charts {
         text += &timeline::draw(chart, plan.timing.lease_duration(), colours());
     }
-    let _ = writeln!(text, "{}\n", asked_of_the_store(&report));
+    let _ = writeln!(text, "The store: {}.\n", calls(&report));
     text += &verdict.text();
     for (at, broken) in &report.violations {
         let _ = writeln!(text, "BROKEN, says the simulation, at {at:?}: {broken}");
@@ -64,6 +68,10 @@ fn heading(plan: &Plan) -> String {
         1 => "1 node".into(),
         n => format!("{n} nodes"),
     };
+    let faults = match &plan.faults[..] {
+        [] => "Nothing goes wrong".into(),
+        _ => format!("Every {} or so something goes wrong", exact(plan.pause)),
+    };
     let (place, killed) = match plan.one_machine {
         true => (
             "one machine",
@@ -75,41 +83,25 @@ fn heading(plan: &Plan) -> String {
         ),
     };
     format!(
-        "{nodes} on {place}, seed {}; on average {} from fault to fault.\n\
+        "{nodes} on {place}, seed {}. {faults}.\n\
          Lease duration {}, renew deadline {}, retry period {}, round trip {}.\n\n\
-         With these timings a leader that falls silent, frozen or cut off, leads for {}\n\
-         at most, and another one leads {} at most after it fell silent.\n{killed}\n",
+         With these timings a leader that falls silent, frozen or cut off, leads for\n\
+         {} at most; another one leads {} at most after it fell silent.\n{killed}\n",
         plan.seed,
-        exact(plan.pause),
         exact(l),
         exact(r),
         exact(p),
         exact(plan.round_trip),
         exact(r),
-        brief(l + p * 2 + plan.round_trip * 5),
+        about(l + p * 2 + story::calls(plan)),
     )
 }
 
-fn asked_of_the_store(report: &Report) -> String {
-    let seconds = report.ended.as_secs_f64();
-    let each = |calls: u64| calls as f64 / seconds;
-    format!(
-        "The store was asked {:.2} times a second: {:.2} looks, {:.2} writes.",
-        each(report.calls.reads + report.calls.swaps),
-        each(report.calls.reads),
-        each(report.calls.swaps)
-    )
-}
-
-fn facts(report: &Report) -> Vec<(&'static str, String)> {
-    let plan = &report.plan;
-    let calls = report.calls.reads + report.calls.swaps;
-    let a_second = calls as f64 / report.ended.as_secs_f64();
-    vec![
-        ("renew deadline", exact(plan.timing.renew_deadline())),
-        ("round trip", exact(plan.round_trip)),
-        ("calls to the store", format!("{a_second:.2} a second")),
-    ]
+fn calls(report: &Report) -> String {
+    let a_second = |calls: u64| calls as f64 / report.ended.as_secs_f64();
+    let (reads, swaps) = (a_second(report.calls.reads), a_second(report.calls.swaps));
+    let all = reads + swaps;
+    format!("{all:.2} calls a second, {swaps:.2} of them writes")
 }
 
 /// The command that plays the same again, whatever the environment says.
@@ -141,4 +133,12 @@ fn replay(plan: &Plan) -> String {
 fn exact(duration: Duration) -> String {
     let words = humantime::format_duration(duration).to_string();
     words.replace(' ', "")
+}
+
+/// For people.
+fn about(duration: Duration) -> String {
+    match duration.as_secs() {
+        ..60 => brief(duration),
+        whole => exact(Duration::from_secs(whole + 1)),
+    }
 }

@@ -20,7 +20,9 @@ pub(super) struct Failover {
     pub(super) after: String,
     pub(super) from: u64,
     pub(super) to: u64,
+    /// Where nothing else came in between; none, if it lasts while a fault does.
     pub(super) at_most: Option<u64>,
+    allowed: u64,
     pub(super) late: bool,
 }
 
@@ -109,6 +111,7 @@ impl<'a> Course<'a> {
             },
             to,
             at_most: None,
+            allowed: 0,
             late: false,
         }
     }
@@ -137,8 +140,9 @@ impl<'a> Course<'a> {
             (Some(kill), None, None) => named(kill),
             (Some(kill), _, None) if kill.at <= to => named(kill),
             (_, Some(held), None | Some("renew_deadline" | "lost" | "shutdown")) => {
-                // Under lesser troubles it may lead on for a while.
-                let since = keeps_from_leading(held.fault).then_some(held.fault.at);
+                // Under lesser troubles, or after short ones, it led on.
+                let lasted = keeps_from_leading(held.fault) && held.until >= before.end;
+                let since = lasted.then_some(held.fault.at);
                 (held.fault.kind.clone(), since)
             }
             (_, _, Some("shutdown")) => during()
@@ -167,13 +171,16 @@ impl<'a> Course<'a> {
         let at_once = header.is_none_or(|header| header.one_machine);
         let quick = matches!(&*failover.after, "kill" | "term" | "shutdown") && at_once;
         let since = self.calm_since(failover.from, failover.to, slow);
-        failover.at_most = Some(if quick { slack } else { slow });
-        match since {
-            Since::Never => false,
-            Since::Start if quick => failover.to - failover.from > slack,
-            Since::Start => failover.to - failover.from > slow,
-            Since::Later(since) => failover.to.saturating_sub(since) > slow.saturating_add(hangs),
-        }
+        let at_most = if quick { slack } else { slow };
+        let of_all = matches!(&*failover.after, "sleep" | "unreachable");
+        failover.at_most = (!of_all).then_some(at_most);
+        let (since, allowed) = match since {
+            Since::Never => return false,
+            Since::Start => (failover.from, at_most),
+            Since::Later(since) => (since, slow.saturating_add(hangs)),
+        };
+        failover.allowed = allowed;
+        failover.to.saturating_sub(since) > allowed
     }
 
     /// Since when, up to `to`, nothing kept anybody from taking over.
@@ -218,7 +225,7 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// Since when, up to `to`, there always was a node that could take over.
+    /// Since when, up to `to`, a node was there that could take over.
     fn somebody_since(&self, from: u64, to: u64) -> Option<u64> {
         let mut there = Vec::new();
         // Only what is near: an hour has thousands of both.
@@ -242,18 +249,10 @@ impl<'a> Course<'a> {
             }
             there.push((start, presence.last));
         }
-        there.sort_unstable();
-        let (mut since, mut covered) = (from, from);
-        for (start, end) in there {
-            if end < covered || end <= start || start > to {
-                continue;
-            }
-            if start > covered {
-                since = start;
-            }
-            covered = covered.max(end);
-        }
-        (covered >= to).then_some(since)
+        // Each has to see the silence for itself, from its beginning to its end.
+        let stayed = there.into_iter().filter(|(_, end)| *end >= to);
+        let since = stayed.map(|(start, _)| start).min()?;
+        (since <= to).then_some(since.max(from))
     }
 
     fn late(&self, failover: &Failover, before: &Span, next: Option<&Span>) -> Breach {
@@ -273,7 +272,7 @@ impl<'a> Course<'a> {
                 before.node,
                 before.term,
                 failover.from,
-                failover.at_most.unwrap_or_default(),
+                failover.allowed,
                 self.logs.name(before.last),
             ),
         )

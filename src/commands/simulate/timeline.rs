@@ -21,6 +21,9 @@ const STEPS: [u64; 20] = [
     120_000, 300_000, 600_000, 1_800_000,
 ];
 
+/// Of what has no sign of its own for that.
+const OVER: char = '·';
+
 const MARKS: [(&str, char); 23] = [
     ("kill", '✗'),
     ("term", '▽'),
@@ -40,11 +43,11 @@ const MARKS: [(&str, char); 23] = [
     ("conflicts", '%'),
     ("errors", '!'),
     ("slow", '~'),
-    ("lost_replies_over", '·'),
-    ("late_writes_over", '·'),
-    ("conflicts_over", '·'),
-    ("errors_over", '·'),
-    ("slow_over", '·'),
+    ("lost_replies_over", OVER),
+    ("late_writes_over", OVER),
+    ("conflicts_over", OVER),
+    ("errors_over", OVER),
+    ("slow_over", OVER),
 ];
 
 /// A colour, as a terminal is told of it.
@@ -242,10 +245,13 @@ fn legend(chart: &Chart) -> String {
     if !chart.gaps.is_empty() {
         items.push("░ nobody leads".into());
     }
-    for (kind, sign) in MARKS {
+    for (kind, sign) in MARKS.into_iter().filter(|(_, sign)| *sign != OVER) {
         if marks().any(|mark| mark.kind == kind) {
             items.push(format!("{sign} {}", words(kind)));
         }
+    }
+    if marks().any(|mark| sign(&mark.kind) == OVER) {
+        items.push(format!("{OVER} over"));
     }
     let mut text = String::new();
     let mut width = 0;
