@@ -19,6 +19,8 @@ mod judge;
 mod man_pages;
 mod operate;
 mod run;
+#[cfg(feature = "simulate")]
+mod simulate;
 mod status;
 mod values;
 mod watch;
@@ -35,6 +37,8 @@ pub(crate) use judge::Judge;
 pub(crate) use man_pages::ManPages;
 pub(crate) use operate::Operate;
 pub(crate) use run::{EventsTo, Patience, Run};
+#[cfg(feature = "simulate")]
+pub(crate) use simulate::Simulate;
 pub(crate) use status::Status;
 pub(crate) use watch::Watch;
 
@@ -51,6 +55,8 @@ pub(crate) enum Command {
     Completions(Completions),
     #[cfg(feature = "completions")]
     ManPages(ManPages),
+    #[cfg(feature = "simulate")]
+    Simulate(Simulate),
     Status(Status),
     Watch(Watch),
 }
@@ -79,6 +85,11 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Command {
         let run = args.get(1).is_some_and(|arg| arg == run::NAME);
         let hint = match error.kind() {
             ErrorKind::UnknownArgument if run => ": the command stands after --",
+            _ if cfg!(not(feature = "simulate"))
+                && args.get(1).is_some_and(|arg| arg == "simulate") =>
+            {
+                ": this build simulates nothing: build with --features simulate"
+            }
             _ => "",
         };
         complain(format_args!("{}{hint}", one_line(&error)));
@@ -127,6 +138,8 @@ fn try_parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::
         Some((completions::NAME, matches)) => Command::Completions(Completions::resolve(matches)?),
         #[cfg(feature = "completions")]
         Some((man_pages::NAME, matches)) => Command::ManPages(ManPages::resolve(matches)?),
+        #[cfg(feature = "simulate")]
+        Some((simulate::NAME, matches)) => Command::Simulate(Simulate::resolve(matches)?),
         Some(("judge", matches)) => Command::Judge(Judge::resolve(matches)?),
         Some(("status", matches)) => Command::Status(Status::resolve(matches)?),
         Some(("watch", matches)) => Command::Watch(Watch::resolve(matches)?),
@@ -152,6 +165,8 @@ pub(crate) fn tree() -> clap::Command {
         .subcommand_negates_reqs(true);
     #[cfg(feature = "completions")]
     let tree = tree.subcommands([completions::Flags::command(), man_pages::Flags::command()]);
+    #[cfg(feature = "simulate")]
+    let tree = tree.subcommand(simulate::Flags::command());
     tree
 }
 

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -25,6 +26,8 @@ mod notify;
 mod operate;
 mod picture;
 pub(crate) mod run;
+#[cfg(feature = "simulate")]
+pub(crate) mod simulate;
 pub(crate) mod status;
 pub(crate) mod watch;
 
@@ -79,6 +82,21 @@ fn shutdown_signal() -> Result<sync::watch::Receiver<bool>> {
     })
     .context("cannot listen for signals")?;
     Ok(asked)
+}
+
+/// Whether stdout shows colours.
+fn colours() -> bool {
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    io::stdout().is_terminal() && !no_color
+}
+
+/// All there is to say, on stdout.
+fn print(text: &str) -> Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        // Who reads no further may want the exit code.
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write to stdout"),
+    }
 }
 
 /// A duration for people.

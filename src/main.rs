@@ -23,6 +23,8 @@ fn main() -> ExitCode {
         Command::ManPages(asked) => (commands::man_pages::run(&asked).map(|()| 0), 1),
         // What cannot be read cannot be judged.
         Command::Judge(judge) => (commands::judge::run(&judge), 2),
+        #[cfg(feature = "simulate")]
+        Command::Simulate(asked) => (commands::simulate::run(&asked), 2),
         Command::Status(status) => (commands::status::run(&status), 1),
         Command::Watch(watch) => (commands::watch::run(&watch), 1),
         // What the command may say itself stays its own.

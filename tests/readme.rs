@@ -96,6 +96,17 @@ fn hand_over_before_a_deploy() {
     assert_eq!(second.events("elected").len(), 1);
 }
 
+#[cfg(feature = "simulate")]
+#[test]
+fn what_happens_with_my_timings() {
+    let place = tempfile::tempdir().unwrap();
+    let blocks = blocks("### What happens with my timings?");
+    assert_eq!(blocks.len(), 1);
+    let said = shell(place.path(), place.path(), &blocks[0]);
+    assert!(said.contains("\nSound: "), "{said}");
+    assert!(place.path().join("page.html").exists());
+}
+
 #[cfg(feature = "http")]
 #[test]
 fn probe_and_alert() {

@@ -31,6 +31,12 @@ pub(super) struct ElectionFlags {
     #[command(flatten)]
     lease: LeaseFlags,
 
+    #[command(flatten)]
+    timing: TimingFlags,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TimingFlags {
     /// How long a leader's silence must last before others may take over
     #[arg(
         long, env = "LEADER_DEMO_LEASE_DURATION", value_name = "DURATION", default_value = "10s",
@@ -86,14 +92,20 @@ pub(super) struct LeaseFlags {
 
 impl ElectionFlags {
     pub(super) fn resolve(self, matches: &ArgMatches) -> Result<Election, clap::Error> {
-        let timing = Timing::new(self.lease_duration, self.renew_deadline, self.retry_period)
-            .map_err(|e| refuse(ErrorKind::ValueValidation, e))?;
+        let timing = self.timing.resolve()?;
         let (lock_name, place) = self.lease.resolve(matches)?;
         Ok(Election {
             lock_name,
             place,
             timing,
         })
+    }
+}
+
+impl TimingFlags {
+    pub(super) fn resolve(self) -> Result<Timing, clap::Error> {
+        Timing::new(self.lease_duration, self.renew_deadline, self.retry_period)
+            .map_err(|e| refuse(ErrorKind::ValueValidation, e))
     }
 }
 

@@ -268,13 +268,9 @@ fn print(doctor: &cli::Doctor, report: &Report) -> Result<()> {
             report.lock_name,
             doctor.election.place.dir.display()
         );
-        report::text(&heading, &report.sections, report::colours())
+        report::text(&heading, &report.sections, super::colours())
     };
-    match io::stdout().write_all(out.as_bytes()) {
-        // Whoever reads no further knows enough.
-        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("cannot write the report"),
-    }
+    super::print(&out)
 }
 
 /// A word on the terminal for who waits, gone when there is more to say.

@@ -2,7 +2,8 @@
 //! documents them; fields are only ever added.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::num::NonZeroU32;
+use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use leader_demo::clock::{self, BootTime};
@@ -71,7 +72,7 @@ struct Line<'a> {
     event: &'static str,
     node_id: &'a str,
     session: String,
-    pid: u32,
+    pid: Option<NonZeroU32>,
     host: &'a str,
     boot_id: Option<&'a str>,
     seq: u64,
@@ -95,8 +96,12 @@ pub(super) struct Narrator {
 
 impl Said {
     pub(super) fn now(event: &'static str) -> Self {
+        Self::at(clock::now(), event)
+    }
+
+    pub(super) fn at(at: BootTime, event: &'static str) -> Self {
         Self {
-            at: clock::now(),
+            at,
             level: "info",
             event,
             term: None,
@@ -134,8 +139,11 @@ impl Narrator {
 
     /// Takes note of a change.
     pub(super) fn notice(&mut self, Notice { at, change, .. }: &Notice) -> Said {
-        let mut said = Said::now("warning");
-        said.at = *at;
+        self.change(*at, change)
+    }
+
+    pub(super) fn change(&mut self, at: BootTime, change: &Change) -> Said {
+        let mut said = Said::at(at, "warning");
         match change {
             Change::Elected {
                 term,
@@ -200,16 +208,20 @@ impl Narrator {
 
     /// The line for it, without its end.
     pub(super) fn line(&mut self, said: &Said) -> serde_json::Result<String> {
+        self.line_at(said, clock::wall_time())
+    }
+
+    /// The line as if it were written at that time.
+    pub(super) fn line_at(&mut self, said: &Said, time: SystemTime) -> serde_json::Result<String> {
         self.seq += 1;
         let leader = self.leader.as_ref();
         let line = Line {
-            timestamp: DateTime::<Utc>::from(clock::wall_time())
-                .to_rfc3339_opts(SecondsFormat::Micros, true),
+            timestamp: DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Micros, true),
             level: said.level,
             event: said.event,
             node_id: self.me.node_id.as_str(),
             session: self.me.session.to_string(),
-            pid: std::process::id(),
+            pid: self.me.pid,
             host: &self.me.host,
             boot_id: self.me.boot_id.as_deref(),
             seq: self.seq,

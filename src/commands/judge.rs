@@ -6,8 +6,6 @@
 //! [`failover`] says what each change of leader cost, and how long it may take;
 //! [`verdict`] is what is said in the end, and [`draw`] makes a picture of it.
 
-use std::io::{self, ErrorKind, Write};
-
 use anyhow::{Context, Result, ensure};
 
 use crate::cli::Judge;
@@ -19,8 +17,10 @@ mod rules;
 mod spans;
 mod verdict;
 
-use logs::Logs;
-use verdict::Verdict;
+#[cfg(feature = "simulate")]
+pub(super) use failover::undone_by;
+pub(super) use logs::Logs;
+pub(super) use verdict::Verdict;
 
 /// 0 if it is sound, 1 if a rule was broken.
 pub(crate) fn run(judge: &Judge) -> Result<u8> {
@@ -44,10 +44,6 @@ pub(crate) fn run(judge: &Judge) -> Result<u8> {
     } else {
         verdict.text()
     };
-    match io::stdout().write_all(text.as_bytes()) {
-        // Who reads no further may want the exit code.
-        Err(e) if e.kind() == ErrorKind::BrokenPipe => {}
-        written => written.context("cannot write to stdout")?,
-    }
+    super::print(&text)?;
     Ok(u8::from(!verdict.sound()))
 }

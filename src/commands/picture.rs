@@ -11,6 +11,8 @@ use crate::cli::make_visible;
 mod strip;
 mod symbols;
 
+pub(crate) use symbols::words;
+
 /// All that is on the page. Times are in nanoseconds of one clock.
 pub(crate) struct Picture {
     pub(crate) title: String,

@@ -1,8 +1,6 @@
 //! `status`: who leads, after one look.
 
-use std::io::{self, ErrorKind, Write};
-
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use leader_demo::store::{Content, Life};
 use leader_demo::{
     Glance, Holder, Led, NodeId, Record, SessionId, State, Term, glance, successor_node,
@@ -79,11 +77,7 @@ pub(crate) fn run(status: &Status) -> Result<u8> {
     } else {
         lines(status, seen.as_ref(), reason.as_ref())
     };
-    match io::stdout().write_all(text.as_bytes()) {
-        // Who reads no further may want the exit code.
-        Err(e) if e.kind() == ErrorKind::BrokenPipe => {}
-        written => written.context("cannot write to stdout")?,
-    }
+    super::print(&text)?;
     match (led, failed) {
         (Led::Yes, _) => Ok(SOMEBODY),
         (Led::No, _) => Ok(NOBODY),

@@ -84,7 +84,8 @@ impl World<'_> {
         if nodes.iter().any(|n| self.seats[*n].has(fault, self.now)) {
             return;
         }
-        if whom.is_some_and(|node| self.seats[node].life != life) {
+        // What was frozen has died; the network is no process.
+        if fault == Fault::Freeze && whom.is_some_and(|node| self.seats[node].life != life) {
             return;
         }
         self.note(whom, life, Happening::Over(fault));

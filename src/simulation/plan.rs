@@ -30,6 +30,8 @@ pub struct Plan {
     pub clock_ratio: f64,
     /// All nodes run on one machine, where the store knows of a dead process.
     pub one_machine: bool,
+    /// How often each says whether it leads; never, if not given.
+    pub heartbeat: Option<Duration>,
 }
 
 /// Something that goes wrong, for one node unless it says otherwise.
@@ -84,6 +86,7 @@ impl Plan {
             round_trip: Duration::from_micros(random.one_of(&[100, 1_000, 50_000, 300_000])),
             clock_ratio: random.one_of(&[1.0, 1.001, most]),
             one_machine: random.once_in(2),
+            heartbeat: None,
         }
     }
 }

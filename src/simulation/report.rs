@@ -65,7 +65,13 @@ pub enum Happening {
         reason: Reason,
         /// When belief ended.
         ended: Duration,
+        /// Who resigned stays out until then.
+        stays_out_until: Option<Duration>,
     },
+    /// It says whether it leads: in this term, and until when it may.
+    Heartbeat(Option<(Term, Duration)>),
+    /// A write takes effect for which nobody waits any more.
+    LateWrite,
     /// Something goes wrong.
     Fault(Fault),
     /// It is over.

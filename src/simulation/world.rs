@@ -51,6 +51,7 @@ pub(super) enum Event {
     Arrives(usize, u32, Box<Call>),
     Answer(usize, u32, u64, Box<Answered>),
     Wake(usize, u32, u64),
+    Heartbeat(usize, u32),
 }
 
 pub(super) struct Call {
@@ -58,6 +59,8 @@ pub(super) struct Call {
     asked: Asked,
     /// How long the answer takes; none: there will be none.
     back: Option<Duration>,
+    /// It was held up on its way.
+    late: bool,
 }
 
 struct Planned {
@@ -158,6 +161,7 @@ impl<'a> World<'a> {
                     self.note(Some(node), life, Happening::Started);
                     self.calm_not_before(self.now);
                     self.poll(node);
+                    self.heartbeat(node, life);
                 }
             }
             Event::NextFault => self.next_fault(),
@@ -184,7 +188,22 @@ impl<'a> World<'a> {
                 }
             }
             Event::Wake(node, life, number) => self.wake(node, life, number),
+            Event::Heartbeat(node, life) => self.heartbeat(node, life),
         }
+    }
+
+    /// It says whether it leads, and will again.
+    fn heartbeat(&mut self, node: usize, life: u32) {
+        let Some(period) = self.plan.heartbeat.filter(|_| self.lives(node, life)) else {
+            return;
+        };
+        let seat = &self.seats[node];
+        if !seat.frozen {
+            let leads = seat.leads(self.now).and(self.belief(node));
+            let leads = leads.map(|(term, until)| (term, seat.moment(until)));
+            self.note(Some(node), life, Happening::Heartbeat(leads));
+        }
+        self.after(period, Event::Heartbeat(node, life));
     }
 
     fn lives(&self, node: usize, life: u32) -> bool {
@@ -297,14 +316,16 @@ impl<'a> World<'a> {
                 term,
                 reason,
                 ended,
-                ..
+                stays_out_until,
             } => {
                 let ended = seat.moment(*ended).min(self.now);
+                let stays_out_until = stays_out_until.map(|until| seat.moment(until));
                 self.led_until(node, ended);
                 let what = Happening::Revoked {
                     term: *term,
                     reason: *reason,
                     ended,
+                    stays_out_until,
                 };
                 self.note(Some(node), life, what);
             }
@@ -391,11 +412,12 @@ impl<'a> World<'a> {
             let answer = Box::new(Answered::NobodyKnows);
             (after, Event::Answer(node, life, number, answer))
         };
-        let arrives = |after, back| {
+        let arrives = |after, back, late| {
             let call = Call {
                 number,
                 asked,
                 back,
+                late,
             };
             (after, Event::Arrives(node, life, Box::new(call)))
         };
@@ -409,17 +431,17 @@ impl<'a> World<'a> {
                 // It is not even sent, it is lost, or it is kept in the network.
                 0 | 1 => fails(LATEST_WAKE_UP),
                 2 => return,
-                _ => arrives(self.some_time(lease * 2), None),
+                _ => arrives(self.some_time(lease * 2), None, true),
             }
         } else if errors && self.random.once_in(2) {
             fails(there + back)
         } else if late && self.random.once_in(2) {
-            arrives(self.some_time(lease * 2), Some(back))
+            arrives(self.some_time(lease * 2), Some(back), true)
         } else if slow {
             let most = self.plan.timing.renew_deadline() * 3 / 4;
-            arrives(self.some_time(most), Some(self.some_time(most)))
+            arrives(self.some_time(most), Some(self.some_time(most)), true)
         } else {
-            arrives(there, Some(back))
+            arrives(there, Some(back), false)
         };
         if late || cut {
             self.calm_not_before(self.now + after);
@@ -448,6 +470,9 @@ impl<'a> World<'a> {
                 let answer = self.register.swap(expected, next);
                 if matches!(answer, Swap::Swapped { .. }) {
                     self.written = self.now;
+                    if call.late {
+                        self.note(Some(node), life, Happening::LateWrite);
+                    }
                     for leader in 0..self.seats.len() {
                         if self.leads(leader) {
                             self.check_record(leader);

@@ -18,6 +18,7 @@ pub mod deck;
 pub mod doctor;
 pub mod http;
 pub mod mounts;
+pub mod page;
 pub mod run;
 pub mod shell;
 pub mod wedge;

@@ -1,7 +1,6 @@
 //! What was found, for people and as JSON.
 
 use std::fmt::Write;
-use std::io::IsTerminal;
 use std::time::Duration;
 
 use leader_demo::store::StoreError;
@@ -117,11 +116,6 @@ fn verdict(sections: &[Section]) -> String {
         ([], warnings) => format!("Fit, with {warnings} warnings."),
         (why, _) => format!("Not to be trusted:{}", why.concat()),
     }
-}
-
-pub(super) fn colours() -> bool {
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    std::io::stdout().is_terminal() && !no_color
 }
 
 /// As it was configured, without spaces, so that it can be pasted.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::failover::{Course, Failover};
+use super::failover::{Course, Failover, keeps_from_leading};
 use super::logs::Fault;
 use super::rules;
 use super::spans::Span;
@@ -10,7 +10,7 @@ use super::verdict::{BREACHES_SHOWN, Verdict, brief};
 use crate::commands::picture::{self, Chart, Gap, Lane, Mark, Picture};
 
 impl Verdict<'_> {
-    pub(super) fn picture(&self) -> Picture {
+    pub(in crate::commands) fn picture(&self) -> Picture {
         let header = self.logs.header.as_ref();
         let what = match header {
             Some(header) if header.simulated => "Simulation",
@@ -115,8 +115,11 @@ impl Verdict<'_> {
             .map(|f| f.at)
             .fold(course.end, u64::max);
         for trouble in &course.troubles {
-            let lane = trouble.fault.node.as_deref();
-            if let Some(lane) = lane.and_then(|node| lanes.get_mut(node)) {
+            let lane = match trouble.fault.node.as_deref() {
+                Some(node) => lanes.get_mut(node),
+                None => Some(&mut faults),
+            };
+            if let Some(lane) = lane.filter(|_| keeps_from_leading(trouble.fault)) {
                 let ended = trouble.until.min(until);
                 lane.frozen.push((trouble.fault.at, ended));
             }

@@ -20,7 +20,9 @@ pub(super) struct Failover {
     pub(super) after: String,
     pub(super) from: u64,
     pub(super) to: u64,
+    /// Where nothing else came in between; none, if it lasts while a fault does.
     pub(super) at_most: Option<u64>,
+    allowed: u64,
     pub(super) late: bool,
 }
 
@@ -109,6 +111,7 @@ impl<'a> Course<'a> {
             },
             to,
             at_most: None,
+            allowed: 0,
             late: false,
         }
     }
@@ -119,11 +122,17 @@ impl<'a> Course<'a> {
         let kill = during().find(|f| ends(f, before));
         // What comes after the end is not what ended it.
         let by = before.revoked.as_ref().map_or(to, |_| before.end);
+        // What kept it from renewing may be over by then.
+        let lease = self.timing.map_or(0, |timing| timing.lease_duration);
+        let still = match before.revoked.as_deref() {
+            Some("renew_deadline") => before.end.saturating_sub(lease).max(before.start),
+            _ => before.end,
+        };
         let held = self.troubles.iter().rev().find(|t| {
-            matches!(&*t.fault.kind, "stop" | "partition")
-                && t.fault.hits(&before.node, before.pid)
+            !shakes_the_store(t.fault)
+                && (of_all(t.fault) || t.fault.hits(&before.node, before.pid))
                 && t.fault.at <= by
-                && t.until >= before.end
+                && t.until >= still
         });
         let named = |fault: &Fault| (fault.kind.clone(), Some(fault.at));
         let reason = before.revoked.as_deref();
@@ -131,7 +140,10 @@ impl<'a> Course<'a> {
             (Some(kill), None, None) => named(kill),
             (Some(kill), _, None) if kill.at <= to => named(kill),
             (_, Some(held), None | Some("renew_deadline" | "lost" | "shutdown")) => {
-                named(held.fault)
+                // Under lesser troubles, or after short ones, it led on.
+                let lasted = keeps_from_leading(held.fault) && held.until >= before.end;
+                let since = lasted.then_some(held.fault.at);
+                (held.fault.kind.clone(), since)
             }
             (_, _, Some("shutdown")) => during()
                 .find(|f| f.kind == "term" && f.hits(&before.node, before.pid))
@@ -149,19 +161,26 @@ impl<'a> Course<'a> {
         let Some(timing) = self.timing.filter(|_| !self.logs.faults.is_empty()) else {
             return false;
         };
-        let slow = SLACK
+        let header = self.logs.header.as_ref();
+        let slack = header.and_then(|header| header.slack).unwrap_or(SLACK);
+        // A call that a fault met may go unanswered for so long.
+        let hangs = header.and_then(|header| header.hangs).unwrap_or(0);
+        let slow = slack
             .saturating_add(timing.lease_duration)
             .saturating_add(timing.retry_period.saturating_mul(2));
-        let simulated = self.logs.header.as_ref().is_some_and(|h| h.simulated);
-        let quick = matches!(&*failover.after, "kill" | "term" | "shutdown") && !simulated;
+        let at_once = header.is_none_or(|header| header.one_machine);
+        let quick = matches!(&*failover.after, "kill" | "term" | "shutdown") && at_once;
         let since = self.calm_since(failover.from, failover.to, slow);
-        failover.at_most = Some(if quick { SLACK } else { slow });
-        match since {
-            Since::Never => false,
-            Since::Start if quick => failover.to - failover.from > SLACK,
-            Since::Start => failover.to - failover.from > slow,
-            Since::Later(since) => failover.to.saturating_sub(since) > slow,
-        }
+        let at_most = if quick { slack } else { slow };
+        let of_all = matches!(&*failover.after, "sleep" | "unreachable");
+        failover.at_most = (!of_all).then_some(at_most);
+        let (since, allowed) = match since {
+            Since::Never => return false,
+            Since::Start => (failover.from, at_most),
+            Since::Later(since) => (since, slow.saturating_add(hangs)),
+        };
+        failover.allowed = allowed;
+        failover.to.saturating_sub(since) > allowed
     }
 
     /// Since when, up to `to`, nothing kept anybody from taking over.
@@ -176,9 +195,9 @@ impl<'a> Course<'a> {
             }
         }
         for trouble in &self.troubles {
-            // What is done at the start is what this failover is about.
-            if trouble.fault.at <= to && trouble.until >= *near.start() && trouble.fault.at != from
-            {
+            // What is done at the start to one node is what this failover is about.
+            let cause = trouble.fault.at == from && !of_all(trouble.fault);
+            if trouble.fault.at <= to && trouble.until >= *near.start() && !cause {
                 disturbed = true;
                 let ended = if trouble.until <= to {
                     trouble.until
@@ -206,7 +225,7 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// Since when, up to `to`, there always was a node that could take over.
+    /// Since when, up to `to`, a node was there that could take over.
     fn somebody_since(&self, from: u64, to: u64) -> Option<u64> {
         let mut there = Vec::new();
         // Only what is near: an hour has thousands of both.
@@ -230,18 +249,10 @@ impl<'a> Course<'a> {
             }
             there.push((start, presence.last));
         }
-        there.sort_unstable();
-        let (mut since, mut covered) = (from, from);
-        for (start, end) in there {
-            if end < covered || end <= start || start > to {
-                continue;
-            }
-            if start > covered {
-                since = start;
-            }
-            covered = covered.max(end);
-        }
-        (covered >= to).then_some(since)
+        // Each has to see the silence for itself, from its beginning to its end.
+        let stayed = there.into_iter().filter(|(_, end)| *end >= to);
+        let since = stayed.map(|(start, _)| start).min()?;
+        (since <= to).then_some(since.max(from))
     }
 
     fn late(&self, failover: &Failover, before: &Span, next: Option<&Span>) -> Breach {
@@ -261,7 +272,7 @@ impl<'a> Course<'a> {
                 before.node,
                 before.term,
                 failover.from,
-                failover.at_most.unwrap_or_default(),
+                failover.allowed,
                 self.logs.name(before.last),
             ),
         )
@@ -284,21 +295,37 @@ fn ends(fault: &Fault, span: &Span) -> bool {
 /// It can keep everybody from leading, once.
 fn shakes_the_store(fault: &Fault) -> bool {
     matches!(&*fault.kind, "removed" | "garbage" | "stranger")
-        || matches!(&*fault.kind, "disk_full" | "read_only")
+        || matches!(&*fault.kind, "disk_full" | "read_only" | "late_write")
 }
 
 fn of_all(fault: &Fault) -> bool {
     fault.node.is_none() && fault.pid.is_none()
 }
 
+/// Whoever it hits cannot renew until it is over.
+pub(super) fn keeps_from_leading(fault: &Fault) -> bool {
+    matches!(&*fault.kind, "stop" | "sleep" | "partition" | "unreachable")
+}
+
+/// What ends a condition that lasts.
+pub(in crate::commands) fn undone_by(kind: &str) -> Option<&'static str> {
+    Some(match kind {
+        "stop" => "cont",
+        "sleep" => "wake",
+        "partition" => "heal",
+        "unreachable" => "reachable",
+        "disk_full" => "disk_free",
+        "read_only" => "writable",
+        "lost_replies" => "lost_replies_over",
+        "late_writes" => "late_writes_over",
+        "conflicts" => "conflicts_over",
+        "errors" => "errors_over",
+        "slow" => "slow_over",
+        _ => return None,
+    })
+}
+
 fn troubles<'a>(faults: &[&'a Fault]) -> Vec<Trouble<'a>> {
-    let undone_by = |kind: &str| match kind {
-        "stop" => Some("cont"),
-        "partition" => Some("heal"),
-        "disk_full" => Some("disk_free"),
-        "read_only" => Some("writable"),
-        _ => None,
-    };
     let begin = |(i, fault): (usize, &&'a Fault)| {
         let undone = undone_by(&fault.kind)?;
         let same = |f: &&&Fault| match (&fault.node, fault.pid) {
@@ -308,7 +335,7 @@ fn troubles<'a>(faults: &[&'a Fault]) -> Vec<Trouble<'a>> {
         let end = faults[i..]
             .iter()
             .filter(same)
-            .find(|f| f.kind == undone || (f.kind == "kill" && !of_all(fault)));
+            .find(|f| f.kind == undone || (f.kind == "kill" && fault.kind == "stop"));
         let until = end.map_or(u64::MAX, |f| f.at);
         Some(Trouble { fault, until })
     };

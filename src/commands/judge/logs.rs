@@ -49,6 +49,12 @@ pub(super) struct Fault {
 #[derive(Debug)]
 pub(super) struct Header {
     pub(super) simulated: bool,
+    /// A process that dies is known to be dead.
+    pub(super) one_machine: bool,
+    /// What a failover may take on top of what the rules say.
+    pub(super) slack: Option<u64>,
+    /// And on top of that, where faults met calls to the store.
+    pub(super) hangs: Option<u64>,
     pub(super) seed: Option<u64>,
     pub(super) replay: Option<String>,
     pub(super) started: Option<String>,
@@ -83,13 +89,16 @@ pub(super) struct Line {
     started: Option<String>,
     seed: Option<u64>,
     replay: Option<String>,
+    one_machine: Option<bool>,
+    slack_ns: Option<u64>,
+    hangs_ns: Option<u64>,
     lease_duration_ns: Option<u64>,
     retry_period_ns: Option<u64>,
 }
 
 /// All that was read.
 #[derive(Default)]
-pub(super) struct Logs {
+pub(in crate::commands) struct Logs {
     files: Vec<String>,
     pub(super) statements: Vec<Statement>,
     pub(super) faults: Vec<Fault>,
@@ -105,7 +114,15 @@ pub(super) struct Logs {
 
 impl Logs {
     pub(super) fn read(&mut self, path: &Path) -> io::Result<()> {
-        let mut file = BufReader::new(File::open(path)?);
+        self.read_from(path, BufReader::new(File::open(path)?))
+    }
+
+    /// As if it were in the file of that name.
+    pub(in crate::commands) fn read_from(
+        &mut self,
+        path: &Path,
+        mut file: impl BufRead,
+    ) -> io::Result<()> {
         self.files.push(path.display().to_string());
         let mut line = Vec::new();
         let mut number = 0;
@@ -148,6 +165,9 @@ impl Logs {
                 let timing = line.timing();
                 self.header.get_or_insert(Header {
                     simulated: event == "simulation",
+                    one_machine: line.one_machine.unwrap_or(true),
+                    slack: line.slack_ns,
+                    hangs: line.hangs_ns,
                     seed: line.seed,
                     replay: line.replay,
                     started: line.started,

@@ -11,11 +11,12 @@ use super::logs::Logs;
 use super::rules::{self, Breach, Rule};
 use super::spans::{self, Span};
 use crate::cli::make_visible;
+use crate::commands::picture::words;
 
 /// More than these say nothing new.
 pub(super) const BREACHES_SHOWN: usize = 20;
 
-pub(super) struct Verdict<'a> {
+pub(in crate::commands) struct Verdict<'a> {
     pub(super) logs: &'a Logs,
     pub(super) spans: Vec<Span>,
     pub(super) breaches: Vec<Breach>,
@@ -52,7 +53,7 @@ struct Json<'a> {
 }
 
 impl<'a> Verdict<'a> {
-    pub(super) fn on(logs: &'a Logs) -> Self {
+    pub(in crate::commands) fn on(logs: &'a Logs) -> Self {
         let mut breaches: Vec<_> = logs
             .torn
             .iter()
@@ -77,7 +78,7 @@ impl<'a> Verdict<'a> {
         }
     }
 
-    pub(super) fn sound(&self) -> bool {
+    pub(in crate::commands) fn sound(&self) -> bool {
         self.breaches.is_empty()
     }
 
@@ -182,7 +183,7 @@ impl<'a> Verdict<'a> {
         remarks
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(in crate::commands) fn text(&self) -> String {
         let mut text = self.summary() + "\n";
         for breach in self.breaches.iter().take(BREACHES_SHOWN) {
             let line = format!("{}: {}", breach.rule.as_str(), breach.message);
@@ -206,7 +207,7 @@ impl<'a> Verdict<'a> {
             let _ = writeln!(
                 text,
                 "{:<17} {:>6} {:>10} {:>10} {:>10} {:>10}",
-                make_visible(&row.after),
+                make_visible(&words(&row.after)),
                 row.count,
                 brief(row.p50_ns),
                 brief(row.p99_ns),

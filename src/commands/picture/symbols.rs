@@ -1,7 +1,7 @@
 //! A shape for each fault, so that it is told apart without colours.
 
 /// Kind, what it says in the legend, and the path in a box from -6 to 6.
-const SHAPES: [(&str, &str, &str); 16] = [
+const SHAPES: [(&str, &str, &str); 32] = [
     ("kill", "kill -9", "M-5-5L5 5M5-5L-5 5"),
     ("term", "SIGTERM", "M-5-4H5L0 5Z"),
     ("stop", "frozen", "M-3-5V5M3-5V5"),
@@ -9,6 +9,46 @@ const SHAPES: [(&str, &str, &str); 16] = [
     ("start", "started", "M-5 4H5L0-5Z"),
     ("partition", "cut off", "M-6 0H-2M2 0H6M-2-5V5M2-5V5"),
     ("heal", "connected again", "M-6 0H6M0-4V4"),
+    (
+        "sleep",
+        "the machine sleeps",
+        "M2-6A6 6 0 1 0 6 3A5 5 0 0 1 2-6Z",
+    ),
+    (
+        "wake",
+        "it wakes",
+        "M-6 3H6M-3 3A3 3 0 0 1 3 3M0-5V-3M-5-2L-4-1M5-2L4-1",
+    ),
+    (
+        "unreachable",
+        "the store cut off",
+        "M-5-4H5V4H-5ZM-5-4L5 4M5-4L-5 4",
+    ),
+    ("reachable", "the store is back", "M-5-4H5V4H-5Z"),
+    ("resign", "asked to resign", "M0-6V5M-4 1L0 5L4 1"),
+    (
+        "late_write",
+        "a late write lands",
+        "M0-6V4M-3 1L0 4L3 1M-5 6H5",
+    ),
+    (
+        "lost_replies",
+        "answers are lost",
+        "M5 0H-5M-2-3L-5 0L-2 3M2-5V5",
+    ),
+    ("late_writes", "writes are late", "M-4-6H4L-4 6H4Z"),
+    (
+        "conflicts",
+        "false conflicts",
+        "M-5-5L-1 0L-5 5M5-5L1 0L5 5",
+    ),
+    ("errors", "the store fails at times", "M0-6V1M0 4V5"),
+    ("slow", "the store is slow", "M-6 0Q-3-6 0 0T6 0"),
+    ("lost_replies_over", "answers arrive again", OVER),
+    ("late_writes_over", "writes are in time again", OVER),
+    ("conflicts_over", "no more conflicts", OVER),
+    ("errors_over", "no more failures", OVER),
+    ("slow_over", "the store is quick again", OVER),
     ("disk_full", "disk full", "M-5-5H5V5H-5ZM-5 1H5M-5-2H5"),
     ("disk_free", "room on the disk", "M-5-5H5V5H-5Z"),
     ("read_only", "read-only", "M0-6L6 0L0 6L-6 0ZM-3 0H3"),
@@ -31,6 +71,9 @@ const SHAPES: [(&str, &str, &str); 16] = [
     ),
     ("other", "other", "M-4 0A4 4 0 1 1 4 0A4 4 0 1 1-4 0Z"),
 ];
+
+/// A disturbance has ended.
+const OVER: &str = "M-3 0A3 3 0 1 1 3 0A3 3 0 1 1-3 0Z";
 
 fn known(kind: &str) -> Option<&'static (&'static str, &'static str, &'static str)> {
     SHAPES.iter().find(|(name, ..)| *name == kind)
@@ -59,7 +102,7 @@ pub(super) fn shape(kind: &str) -> &'static str {
     known(kind).map_or("other", |(name, ..)| name)
 }
 
-pub(super) fn words(kind: &str) -> String {
+pub(crate) fn words(kind: &str) -> String {
     known(kind).map_or_else(|| kind.to_owned(), |(_, words, _)| (*words).to_owned())
 }
 

@@ -1,0 +1,214 @@
+//! `leader-demo simulate`: one seed, one story, and `judge` reads the same in it.
+#![cfg(feature = "simulate")]
+#![allow(missing_docs)]
+
+mod common;
+
+use std::process::Output;
+
+use common::binary;
+use common::page::{assert_fits_a_phone, assert_self_contained, assert_well_formed};
+use leader_demo::simulation::Fault;
+use serde_json::Value;
+
+fn simulate(flags: &[&str]) -> Output {
+    binary().arg("simulate").args(flags).output().unwrap()
+}
+
+/// What is printed where all is sound.
+#[track_caller]
+fn sound(flags: &[&str]) -> String {
+    let played = simulate(flags);
+    let said = String::from_utf8(played.stdout).unwrap();
+    let errors = String::from_utf8_lossy(&played.stderr);
+    assert_eq!(errors, "", "{flags:?}");
+    assert_eq!(played.status.code(), Some(0), "{flags:?}: {said}");
+    said
+}
+
+/// The one line on stderr where the flags are wrong.
+#[track_caller]
+fn refused(flags: &[&str]) -> String {
+    let played = simulate(flags);
+    let errors = String::from_utf8(played.stderr).unwrap();
+    assert_eq!(played.status.code(), Some(2), "{flags:?}: {errors}");
+    assert_eq!(errors.lines().count(), 1, "{errors}");
+    errors
+}
+
+#[test]
+fn one_seed_is_one_story_to_the_last_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    let told = |seed: &str, name: &str| {
+        let path = dir.path().join(name);
+        let events = path.to_str().unwrap();
+        let said = sound(&["--seed", seed, "--events", events]);
+        (said, std::fs::read_to_string(&path).unwrap())
+    };
+    let first = told("7", "first");
+    assert_eq!(first, told("7", "again"));
+    assert_ne!(first.1, told("8", "other").1);
+}
+
+#[test]
+fn the_last_line_plays_it_again() {
+    let said = sound(&["--lease-duration=3s", "--across-machines", "--faults=none"]);
+    let again = said.lines().last().unwrap();
+    let again = again.strip_prefix("Again: leader-demo simulate ").unwrap();
+    // Also where the environment has other timings.
+    let replayed = binary()
+        .arg("simulate")
+        .args(again.split(' '))
+        .env("LEADER_DEMO_RETRY_PERIOD", "100ms")
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(replayed.stdout).unwrap(), said);
+}
+
+#[test]
+fn judge_reads_the_same_in_its_events() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("events");
+    let flags = ["--seed=7", "--duration=1h", "--events"];
+    let said = sound(&[&flags[..], &[path.to_str().unwrap()]].concat());
+    let judged = binary().arg("judge").arg(&path).output().unwrap();
+    assert_eq!(judged.status.code(), Some(0));
+    let verdict = String::from_utf8(judged.stdout).unwrap();
+    assert!(verdict.starts_with("Sound: "), "{verdict}");
+    assert!(said.ends_with(&verdict), "{said}\n{verdict}");
+    for after in ["kill -9 ", "frozen ", "cut off "] {
+        assert!(verdict.contains(&format!("\n{after}")), "{verdict}");
+    }
+}
+
+#[test]
+fn each_line_is_one_of_the_json_interface() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("events");
+    sound(&["--seed=7", "--events", path.to_str().unwrap()]);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines[0]["event"], "simulation");
+    assert_eq!(lines[0]["seed"], 7);
+    assert_eq!(lines[0]["lease_duration_ns"], 10_000_000_000_u64);
+    let pids = |event: &str| {
+        let of = lines.iter().filter(|line| line["event"] == event);
+        of.map(|line| line["pid"].clone()).collect::<Vec<_>>()
+    };
+    // Whoever is killed is started again, as another process.
+    let started = pids("started");
+    assert!(started.len() > 5, "{started:?}");
+    assert!((1..started.len()).all(|n| !started[..n].contains(&started[n])));
+    assert!(pids("elected").iter().all(|pid| started.contains(pid)));
+}
+
+#[test]
+fn every_fault_is_played_judged_and_drawn() {
+    for fault in Fault::ALL {
+        for across in [&["--across-machines"][..], &[]] {
+            let flags = ["--faults", fault.as_str(), "--seed=3", "--duration=10m"];
+            let said = sound(&[&flags[..], across].concat());
+            let signs = said.split("━ leads, with its term").nth(1).unwrap();
+            let (signs, _) = signs.split_once("The store: ").unwrap();
+            let words = match fault {
+                Fault::Kill => "✗ kill -9",
+                Fault::Term => "▽ SIGTERM",
+                Fault::Freeze => "‖ frozen",
+                Fault::Sleep => "( the machine sleeps",
+                Fault::Partition => "≠ cut off",
+                Fault::Unreachable => "{ the store cut off",
+                Fault::LostReplies => "? answers are lost",
+                Fault::LateWrites => "@ writes are late",
+                Fault::Conflicts => "% false conflicts",
+                Fault::Errors => "! the store fails at times",
+                Fault::Slow => "~ the store is slow",
+                Fault::Resign => "↓ asked to resign",
+                other => panic!("{other} is new: draw it"),
+            };
+            assert!(signs.contains(words), "{fault}: {said}");
+        }
+    }
+    sound(&["--faults=all", "--seed=3"]);
+    assert!(!sound(&["--faults=none"]).contains('✗'));
+}
+
+#[test]
+fn where_a_node_runs_decides_what_its_death_costs() {
+    let worst = |flags: &[&str]| {
+        let said = sound(&[&["--faults=kill", "--seed=3", "--duration=1h"], flags].concat());
+        let row = said.lines().find(|l| l.starts_with("kill -9 ")).unwrap();
+        row.to_owned()
+    };
+    let here = worst(&[]);
+    assert!(!here.contains(" s"), "{here}");
+    let elsewhere = worst(&["--across-machines"]);
+    assert!(!elsewhere.contains(" ms"), "{elsewhere}");
+}
+
+#[test]
+fn it_fits_eighty_columns_and_has_no_colours_in_a_pipe() {
+    for flags in [
+        &["--seed=7", "--faults=all", "--nodes=12"][..],
+        &["--seed=7", "--lease-duration=100ms", "--duration=1m"],
+        &["--seed=7", "--lease-duration=24h", "--round-trip=1s"],
+    ] {
+        let said = sound(flags);
+        assert!(!said.contains('\x1b'), "{said}");
+        for line in said.lines().filter(|line| !line.starts_with("Again: ")) {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_is_named_with_the_way_out() {
+    for (flags, words) in [
+        (&["--faults=kill,frost"][..], "--faults"),
+        (
+            &["--faults=kill,frost"],
+            "\"frost\": no such fault; there are kill, term, freeze",
+        ),
+        (&["--faults=kill,"], "all, or none"),
+        (&["--faults="], "--faults"),
+        (&["--nodes=0"], "--nodes"),
+        (&["--nodes=1000"], "--nodes"),
+        (&["--seed=x"], "not a seed: use a whole number"),
+        (
+            &["--duration=24h", "--nodes=100"],
+            "--duration 1day is too long for 100 nodes",
+        ),
+        (&["--round-trip=5s"], "use at most 1s500ms"),
+        (&["--lease-duration=10"], "--lease-duration"),
+        (&["--renew-deadline=9.5s"], "9s"),
+        (&["--events=/nowhere/else"], "--events /nowhere/else"),
+        (&["--html=/nowhere/else"], "--html /nowhere/else"),
+    ] {
+        let said = refused(flags);
+        assert!(said.contains(words), "{flags:?}: {said}");
+    }
+}
+
+#[test]
+fn the_page_is_whole_and_fits_a_phone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("page.html");
+    let page = path.to_str().unwrap();
+    sound(&["--seed=7", "--faults=all", "--duration=20m", "--html", page]);
+    let page = std::fs::read_to_string(&path).unwrap();
+    assert_well_formed(&page);
+    assert_self_contained(&page);
+    for wanted in [
+        "<title>Simulation, seed 7</title>",
+        "Sound: ",
+        "leader-demo simulate --nodes 5 --lease-duration 10s",
+        "calls a second",
+        ">node-5<title>",
+        "the machine sleeps",
+    ] {
+        assert!(page.contains(wanted), "{wanted}");
+    }
+    assert_fits_a_phone(dir.path(), &page);
+}
