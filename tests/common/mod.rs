@@ -19,7 +19,9 @@ pub mod doctor;
 pub mod http;
 pub mod mounts;
 pub mod run;
+pub mod settings;
 pub mod shell;
+pub mod unwritable;
 pub mod wedge;
 
 /// Far longer than anything here takes, even on a busy machine.
