@@ -39,7 +39,7 @@ pub(crate) struct Arena<'a> {
 impl<'a> Arena<'a> {
     pub(crate) fn open(settings: &Settings, election: usize, tally: &'a Tally) -> Result<Self> {
         let timing = Timing::new(LEASE, None, None)?;
-        let lock_name = format!("chaos-{}", election + 1);
+        let lock_name = format!("chaos-{:02}", election + 1);
         let logs = settings.logs().join(&lock_name);
         fs::create_dir_all(&logs)?;
         let mut nodes = Vec::new();
@@ -348,8 +348,8 @@ impl<'a> Arena<'a> {
         self.look()
     }
 
-    /// Everything is healed: soon somebody leads. Says how soon.
-    pub(crate) fn recovers(&mut self) -> Result<Duration> {
+    /// Everything is healed: soon somebody leads.
+    pub(crate) fn recovers(&mut self) -> Result<()> {
         self.heal()?;
         let healed = clock::now();
         self.story.tell(healed, "heal", None, "")?;
@@ -359,7 +359,7 @@ impl<'a> Arena<'a> {
             let led = self.nodes.iter().map(|node| node.led).max();
             let led = led.context("there are no nodes")?;
             if led >= healed {
-                return Ok(led.since(healed));
+                return Ok(());
             }
             let waited = clock::now().since(healed);
             ensure!(waited < limit, "nobody leads {waited:?} after all was well");
@@ -368,7 +368,12 @@ impl<'a> Arena<'a> {
 
     /// Asks everybody to end.
     pub(crate) fn close(&mut self) -> Result<()> {
-        // Nobody starts again.
+        // Nobody starts again, also of those that have ended already.
+        for node in &mut self.nodes {
+            if let State::Ends(_, until) | State::Down(until) = &mut node.state {
+                *until = BootTime::NEVER;
+            }
+        }
         self.hurt_all(Fault::TermAll, BootTime::NEVER)?;
         let deadline = clock::now() + common::PATIENCE;
         while self.nodes.iter().any(|node| node.pid().is_some()) || !self.askers.is_empty() {

@@ -71,5 +71,5 @@ impl Story {
 }
 
 fn timestamp() -> String {
-    Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true)
+    Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true)
 }

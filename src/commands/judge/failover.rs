@@ -13,6 +13,9 @@ const SECOND: u64 = 1_000_000_000;
 /// What a busy machine may take on top of what the rules say.
 const SLACK: u64 = 2 * SECOND;
 
+/// What it came after where something else came in between.
+pub(super) const SEVERAL: &str = "several";
+
 /// From one leader to the next.
 #[derive(Clone, Debug)]
 pub(super) struct Failover {
@@ -22,6 +25,15 @@ pub(super) struct Failover {
     pub(super) to: u64,
     pub(super) at_most: Option<u64>,
     pub(super) late: bool,
+    /// Nothing in between kept anybody from taking over.
+    alone: bool,
+}
+
+impl Failover {
+    /// Its row of the table.
+    pub(super) fn row(&self) -> &str {
+        if self.alone { &self.after } else { SEVERAL }
+    }
 }
 
 /// A condition that lasts, from one fault to the one that undoes it.
@@ -110,6 +122,7 @@ impl<'a> Course<'a> {
             to,
             at_most: None,
             late: false,
+            alone: true,
         }
     }
 
@@ -154,31 +167,31 @@ impl<'a> Course<'a> {
             .saturating_add(timing.retry_period.saturating_mul(2));
         let simulated = self.logs.header.as_ref().is_some_and(|h| h.simulated);
         let quick = matches!(&*failover.after, "kill" | "term" | "shutdown") && !simulated;
-        let since = self.calm_since(failover.from, failover.to, slow);
-        failover.at_most = Some(if quick { SLACK } else { slow });
-        match since {
-            Since::Never => false,
-            Since::Start if quick => failover.to - failover.from > SLACK,
-            Since::Start => failover.to - failover.from > slow,
-            Since::Later(since) => failover.to.saturating_sub(since) > slow,
-        }
+        let (since, at_most) = match self.calm_since(failover.from, failover.to, slow) {
+            Since::Never => (failover.to, slow),
+            Since::Start if quick => (failover.from, SLACK),
+            Since::Start => (failover.from, slow),
+            Since::Later(since) => (since, slow),
+        };
+        failover.alone = since == failover.from;
+        failover.at_most = Some(at_most);
+        failover.to.saturating_sub(since) > at_most
     }
 
     /// Since when, up to `to`, nothing kept anybody from taking over.
     fn calm_since(&self, from: u64, to: u64, slow: u64) -> Since {
         let mut since = from;
         let mut disturbed = false;
-        let near = from.saturating_sub(slow)..=to;
-        for fault in self.faults.iter().filter(|f| shakes_the_store(f)) {
-            if near.contains(&fault.at) {
+        let near = from.saturating_sub(slow);
+        for fault in self.faults_between(near, to) {
+            if shakes_the_store(fault) {
                 disturbed = true;
                 since = since.max(fault.at);
             }
         }
         for trouble in &self.troubles {
             // What is done at the start is what this failover is about.
-            if trouble.fault.at <= to && trouble.until >= *near.start() && trouble.fault.at != from
-            {
+            if trouble.fault.at <= to && trouble.until >= near && trouble.fault.at != from {
                 disturbed = true;
                 let ended = if trouble.until <= to {
                     trouble.until
@@ -204,6 +217,12 @@ impl<'a> Course<'a> {
         } else {
             Since::Start
         }
+    }
+
+    fn faults_between(&self, from: u64, to: u64) -> &[&'a Fault] {
+        let first = self.faults.partition_point(|fault| fault.at < from);
+        let end = self.faults.partition_point(|fault| fault.at <= to);
+        &self.faults[first..end.max(first)]
     }
 
     /// Since when, up to `to`, there always was a node that could take over.
@@ -255,6 +274,7 @@ impl<'a> Course<'a> {
         });
         Breach::new(
             Rule::Failover,
+            next.unwrap_or(before).spot(failover.to),
             format!(
                 "{took} ns after {} of {} (term {}) at {}, {what}, allowed are {}: {}{shown}",
                 failover.after,
