@@ -26,7 +26,7 @@ const SLACK: Duration = Duration::from_secs(2);
 /// One election.
 pub(crate) struct Arena<'a> {
     pub(crate) nodes: Vec<Node>,
-    pub(crate) story: Story,
+    story: Story,
     tally: &'a Tally,
     directory: Directory,
     timing: Timing,

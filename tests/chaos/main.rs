@@ -23,7 +23,6 @@
 #![allow(missing_docs, clippy::disallowed_methods)]
 
 use std::fs;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -63,19 +62,27 @@ fn at_most_one_leads_whatever_is_done_to_them() {
     println!("chaos: {}", settings.replay());
     ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed)).unwrap();
     let page = settings.page();
-    let sound = chaos(&settings).and_then(|logs| judge(&logs, &page));
-    match sound {
-        Ok(verdict) => println!("{verdict}"),
-        Err(error) => panic!("{error:#}\nAgain: {}", settings.replay()),
-    }
+    let ran = chaos(&settings);
+    // Also of a run that broke off: what was said until then shows why.
+    let judged = settings.all_logs().and_then(|logs| judge(&logs, &page));
     println!("The picture: {}", page.display());
+    match (ran, judged) {
+        (Ok(()), Ok(verdict)) => println!("{verdict}"),
+        (ran, judged) => {
+            for error in [ran.err(), judged.err()].into_iter().flatten() {
+                println!("{error:#}");
+            }
+            panic!("it did not go well. Again: {}", settings.replay());
+        }
+    }
 }
 
 #[test]
 fn a_second_leader_in_the_logs_is_found() {
     // Nobody's choice.
     let settings = Settings::small(u64::MAX);
-    let mut logs = chaos(&settings).unwrap();
+    chaos(&settings).unwrap();
+    let mut logs = settings.all_logs().unwrap();
     judge(&logs, &settings.page()).unwrap();
     let said = logs.iter().map(|log| fs::read_to_string(log).unwrap());
     let honest = { said }.find(|said| said.contains("\"elected\"")).unwrap();
@@ -90,8 +97,8 @@ fn a_second_leader_in_the_logs_is_found() {
     assert!(error.contains("BROKEN"), "{error}");
 }
 
-/// Returns the logs: those of the faults, and those of the nodes.
-fn chaos(settings: &Settings) -> Result<Vec<PathBuf>> {
+/// What the nodes said, and what was done to them, is in files then.
+fn chaos(settings: &Settings) -> Result<()> {
     let logs = settings.logs();
     let _ = fs::remove_dir_all(&logs);
     fs::create_dir_all(&logs).with_context(|| format!("{}", logs.display()))?;
@@ -101,7 +108,7 @@ fn chaos(settings: &Settings) -> Result<Vec<PathBuf>> {
         tally.cannot(Fault::Clock, "nothing else makes a wall clock jump");
     }
     let busy = Busy::begin()?;
-    let logs = thread::scope(|scope| {
+    thread::scope(|scope| {
         let run = |number| {
             let done = election(settings, number, &tally);
             tally.failed.fetch_or(done.is_err(), Ordering::Relaxed);
@@ -121,21 +128,21 @@ fn chaos(settings: &Settings) -> Result<Vec<PathBuf>> {
                 next_line = next_line + pause;
             }
         }
-        let logs = runs.into_iter().map(|run| match run.join() {
-            Ok(logs) => logs,
+        let ended = runs.into_iter().map(|run| match run.join() {
+            Ok(ended) => ended,
             Err(panic) => std::panic::resume_unwind(panic),
         });
-        logs.collect::<Result<Vec<_>>>()
+        ended.collect::<Result<()>>()
     })?;
     println!("{tally}");
     println!("processors kept busy: {:.1}", busy.processors()?);
     if !INTERRUPTED.load(Ordering::Relaxed) {
         tally.is_complete(settings.duration)?;
     }
-    Ok(logs.concat())
+    Ok(())
 }
 
-fn election(settings: &Settings, number: usize, tally: &Tally) -> Result<Vec<PathBuf>> {
+fn election(settings: &Settings, number: usize, tally: &Tally) -> Result<()> {
     let mut arena = Arena::open(settings, number, tally)?;
     arena.agreed(1)?;
     let end = clock::now() + settings.duration;
@@ -148,7 +155,5 @@ fn election(settings: &Settings, number: usize, tally: &Tally) -> Result<Vec<Pat
         arena.play(&step).with_context(|| format!("{step:?}"))?;
     }
     arena.recovers()?;
-    arena.close()?;
-    let logs = arena.nodes.iter().map(|node| node.log.clone());
-    Ok([arena.story.path.clone()].into_iter().chain(logs).collect())
+    arena.close()
 }

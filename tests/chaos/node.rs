@@ -26,7 +26,7 @@ pub(crate) struct Node {
     pub(crate) view: Option<(String, u64)>,
     /// When it last said that it leads.
     pub(crate) led: BootTime,
-    pub(crate) log: PathBuf,
+    log: PathBuf,
     reader: BufReader<File>,
     /// The beginning of a line that is still being written.
     line: Vec<u8>,

@@ -1,5 +1,6 @@
 //! How long, how many, which random numbers, and where: all from the environment.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -74,6 +75,18 @@ impl Settings {
     /// Where the picture goes, beside the logs.
     pub(crate) fn page(&self) -> PathBuf {
         self.logs().join("index.html")
+    }
+
+    /// Those of the faults and of the nodes of all elections.
+    pub(crate) fn all_logs(&self) -> Result<Vec<PathBuf>> {
+        let mut logs = Vec::new();
+        for election in fs::read_dir(self.logs())? {
+            let files = fs::read_dir(election?.path()).into_iter().flatten();
+            let files = files.flatten().map(|entry| entry.path());
+            logs.extend(files.filter(|path| path.extension().is_some_and(|e| e == "jsonl")));
+        }
+        logs.sort();
+        Ok(logs)
     }
 
     /// Where the logs of this run go.

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 use chrono::{SecondsFormat, Utc};
@@ -15,7 +15,6 @@ use crate::settings::Settings;
 
 pub(crate) struct Story {
     file: File,
-    pub(crate) path: PathBuf,
     lock_name: String,
 }
 
@@ -41,7 +40,6 @@ impl Story {
         writeln!(file, "{first}")?;
         Ok(Self {
             file,
-            path,
             lock_name: lock_name.into(),
         })
     }
