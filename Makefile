@@ -24,7 +24,7 @@ ROUNDS ?= 5
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z].*:.*## / { printf "  %-32s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "Variables: LOCK_DIR LOCK_NAME LEASE_DURATION NODE_ID ARGS ROUNDS DURATION SEED SEEDS NODES STORE PREFIX DESTDIR"
+	@echo "Variables: LOCK_DIR LOCK_NAME LEASE_DURATION NODE_ID ARGS ROUNDS DURATION SEED SEEDS ELECTIONS NODES STORE PREFIX DESTDIR"
 
 build: ## Build the program
 	cargo build
@@ -74,10 +74,10 @@ stress-run: ## Kill and freeze `run` at random: DURATION=10m SEED=7 NODES=4
 		$(if $(SEED),STRESS_SEED='$(SEED)') $(if $(NODES),STRESS_NODES='$(NODES)') \
 		cargo test --quiet --test stress_run
 
-chaos: ## Hurt real nodes at random: DURATION=10m SEED=7 NODES=5 STORE=file:DIR
+chaos: ## Hurt real nodes at random: DURATION=10m SEED=7 ELECTIONS=16 NODES=5 STORE=file:DIR
 	@CHAOS_DURATION='$(or $(DURATION),1m)' \
 		$(if $(SEED),CHAOS_SEED='$(SEED)') $(if $(NODES),CHAOS_NODES='$(NODES)') \
-		$(if $(STORE),CHAOS_STORE='$(STORE)') \
+		$(if $(ELECTIONS),CHAOS_ELECTIONS='$(ELECTIONS)') $(if $(STORE),CHAOS_STORE='$(STORE)') \
 		cargo test --quiet --test chaos at_most_one -- --nocapture
 
 fuzz: ## Damaged records, listings, requests, durations: DURATION=1m for each, SEED=7

@@ -8,8 +8,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::Duration;
 
+use common::unwritable::Unwritable;
 use common::{Cluster, Node, assert_one_leader_at_a_time, ns};
-use rustix::fs::{CWD, FileType, IFlags, Mode};
+use rustix::fs::{CWD, FileType, Mode};
 use rustix::mount::{MountFlags, UnmountFlags};
 use rustix::process::Signal;
 
@@ -408,7 +409,7 @@ fn a_leader_on_a_full_disk_leads_on_and_a_candidate_says_why_it_cannot() {
 fn a_leader_whose_directory_turns_unwritable_steps_down_at_its_deadline() {
     let cluster = Cluster::new(SHORT);
     let mut leader = cluster.leader("node-1");
-    let Some(writable) = Unwritable::make(&cluster.lease()) else {
+    let Some(writable) = Unwritable::or_skip(&cluster.lease()) else {
         return;
     };
     let error = leader.until("store_error");
@@ -423,32 +424,6 @@ fn a_leader_whose_directory_turns_unwritable_steps_down_at_its_deadline() {
     drop(writable);
     leader.until("store_recovered");
     assert_eq!(leader.until("elected")["term"], 2);
-}
-
-/// A directory that even root may not write to, until this is dropped.
-struct Unwritable(fs::File, IFlags);
-
-impl Unwritable {
-    fn make(dir: &Path) -> Option<Self> {
-        let file = fs::File::open(dir).unwrap();
-        let made = rustix::fs::ioctl_getflags(&file).and_then(|flags| {
-            rustix::fs::ioctl_setflags(&file, flags | IFlags::IMMUTABLE)?;
-            Ok(flags)
-        });
-        match made {
-            Ok(before) => Some(Self(file, before)),
-            Err(e) => {
-                common::skip(&format!("cannot make a directory immutable here: {e}"));
-                None
-            }
-        }
-    }
-}
-
-impl Drop for Unwritable {
-    fn drop(&mut self) {
-        let _ = rustix::fs::ioctl_setflags(&self.0, self.1);
-    }
 }
 
 #[test]

@@ -12,12 +12,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::asking::leads_on;
+use common::unwritable::Unwritable;
 use common::{Cluster, Node};
 use leader_demo::store::{LeaseStore, Swap};
 use leader_demo::{
     Asker, FileStore, LockName, Record, Request, SessionId, Stage, State, Term, Wish,
 };
-use rustix::fs::IFlags;
 use rustix::fs::{CWD, FileType, Mode};
 
 const LONG: &[&str] = &[
@@ -187,17 +187,11 @@ fn what_is_removed_while_it_is_asked_costs_the_leader_nothing() {
 fn where_nothing_may_be_written_nothing_is_asked() {
     let cluster = Cluster::new(LONG);
     let mut leader = cluster.leader("node-1");
-    let directory = fs::File::open(cluster.lease()).unwrap();
-    let flags = rustix::fs::ioctl_getflags(&directory);
-    let frozen = flags.and_then(|flags| {
-        rustix::fs::ioctl_setflags(&directory, flags | IFlags::IMMUTABLE)?;
-        Ok(flags)
-    });
-    let Ok(flags) = frozen else {
-        return common::skip("cannot make a directory immutable here");
+    let Some(unwritable) = Unwritable::or_skip(&cluster.lease()) else {
+        return;
     };
     let answer = cluster.ask(&["resign", "--timeout=300ms"]);
-    rustix::fs::ioctl_setflags(&directory, flags).unwrap();
+    drop(unwritable);
     answer.is_refused(1, "request.lock");
     leads_on(&mut leader);
 }

@@ -1,6 +1,7 @@
 //! The picture of an election: one page that needs nothing else, a lane for
 //! each node, drawn from plain data, whoever has it.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -8,10 +9,14 @@ use leader_demo::clock;
 
 use crate::cli::make_visible;
 
+mod spread;
 mod strip;
 mod symbols;
 
 pub(crate) use symbols::words;
+
+/// Of a mark: here a rule was broken.
+pub(crate) const BREACH: &str = "breach";
 
 /// All that is on the page. Times are in nanoseconds of one clock.
 pub(crate) struct Picture {
@@ -36,6 +41,14 @@ pub(crate) struct Row {
     pub(crate) p99: String,
     pub(crate) worst: String,
     pub(crate) at_most: String,
+    pub(crate) spread: Spread,
+}
+
+/// What is drawn of them, in nanoseconds: nothing if it is empty.
+#[derive(Default)]
+pub(crate) struct Spread {
+    pub(crate) took: Vec<u64>,
+    pub(crate) at_most: Option<u64>,
 }
 
 /// One election.
@@ -65,7 +78,8 @@ pub(crate) struct Span {
     pub(crate) term: u64,
 }
 
-/// A fault.
+/// A fault; or of the kind [`BREACH`], with the text of one of the breaches, which
+/// then leads there.
 pub(crate) struct Mark {
     pub(crate) at: u64,
     pub(crate) kind: String,
@@ -105,15 +119,57 @@ impl Picture {
             "<p class=\"verdict {class}\">{}</p>",
             escape(&self.verdict)
         )?;
-        list(page, "breaches", &self.breaches)?;
+        self.breaches(page)?;
         self.facts(page)?;
         self.table(page)?;
         list(page, "remarks", &self.remarks)?;
         self.legend(page)?;
-        for chart in &self.charts {
-            strip::draw(page, chart)?;
+        self.elections(page)?;
+        for (i, chart) in self.charts.iter().enumerate() {
+            writeln!(page, "<h2 id=\"election-{i}\">{}</h2>", escape(&chart.name))?;
+            strip::draw(page, chart, self.charts.len(), &self.breaches)?;
         }
         page.push_str("</body></html>\n");
+        Ok(())
+    }
+
+    /// Each leads to its mark, if there is one.
+    fn breaches(&self, page: &mut String) -> std::fmt::Result {
+        if self.breaches.is_empty() {
+            return Ok(());
+        }
+        let marked: BTreeSet<&str> = self.marks().map(|mark| &*mark.text).collect();
+        page.push_str("<ul class=\"breaches\">");
+        for (i, breach) in self.breaches.iter().enumerate() {
+            let text = escape(breach);
+            match marked.contains(&**breach) {
+                true => write!(page, "<li><a href=\"#breach-{i}\">{text}</a></li>")?,
+                false => write!(page, "<li>{text}</li>")?,
+            }
+        }
+        page.push_str("</ul>\n");
+        Ok(())
+    }
+
+    fn marks(&self) -> impl Iterator<Item = &Mark> {
+        let lanes = self.charts.iter().flat_map(|chart| &chart.lanes);
+        lanes.flat_map(|lane| &lane.marks)
+    }
+
+    /// Where to find each, if there are several.
+    fn elections(&self, page: &mut String) -> std::fmt::Result {
+        if self.charts.len() < 2 {
+            return Ok(());
+        }
+        page.push_str("<nav>");
+        for (i, chart) in self.charts.iter().enumerate() {
+            write!(
+                page,
+                "<a href=\"#election-{i}\">{}</a> ",
+                escape(&chart.name)
+            )?;
+        }
+        page.push_str("</nav>\n");
         Ok(())
     }
 
@@ -144,16 +200,24 @@ impl Picture {
         page.push_str(
             "<table><caption>From what ended a leadership to the next leader</caption>\
              <thead><tr><th>after</th><th>count</th><th>p50</th><th>p99</th><th>worst</th>\
-             <th>at most</th></tr></thead><tbody>\n",
+             <th><i class=\"limit\"></i>at most</th><th class=\"spread\">",
         );
+        let axis = spread::Axis::of(&self.table);
+        axis.head(page)?;
+        page.push_str("</th></tr></thead><tbody>\n");
         for row in &self.table {
             let after = escape(&symbols::words(&row.after));
             let symbol = symbols::inline(&row.after);
-            writeln!(
+            let times = [&row.p50, &row.p99, &row.worst, &row.at_most];
+            let [p50, p99, worst, at_most] = times.map(|time| escape(time));
+            write!(
                 page,
-                "<tr><td>{symbol}{after}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-                row.count, row.p50, row.p99, row.worst, row.at_most
+                "<tr><td>{symbol}{after}</td><td>{}</td>\
+                 <td>{p50}</td><td>{p99}</td><td>{worst}</td><td>{at_most}</td><td class=\"spread\">",
+                row.count
             )?;
+            axis.row(page, row)?;
+            page.push_str("</td></tr>\n");
         }
         page.push_str("</tbody></table>\n");
         Ok(())
@@ -167,11 +231,7 @@ impl Picture {
              <li><i class=\"alive\"></i>runs</li><li><i class=\"frozen\"></i>frozen or cut off</li>\
              <li><i class=\"gap\"></i>nobody leads</li>",
         );
-        let lanes = self.charts.iter().flat_map(|chart| &chart.lanes);
-        let mut kinds: Vec<_> = lanes
-            .flat_map(|lane| &lane.marks)
-            .map(|mark| mark.kind.as_str())
-            .collect();
+        let mut kinds: Vec<_> = self.marks().map(|mark| mark.kind.as_str()).collect();
         kinds.sort_by_key(|kind| (symbols::place(kind), *kind));
         kinds.dedup();
         for kind in kinds {

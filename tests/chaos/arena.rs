@@ -1,5 +1,6 @@
 //! The nodes, their lock directory, and what is done to them.
 
+use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Stdio};
 use std::thread::sleep;
@@ -15,28 +16,32 @@ use crate::node::{Node, State};
 use crate::plan::{Fault, Step, Whom};
 use crate::settings::Settings;
 use crate::story::Story;
+use crate::tally::Tally;
 use crate::wall_clock::WallClock;
 use crate::{LEASE, common};
 
 /// More than a busy machine takes beyond what is promised.
 const SLACK: Duration = Duration::from_secs(2);
 
-pub(crate) struct Arena {
+/// One election.
+pub(crate) struct Arena<'a> {
     pub(crate) nodes: Vec<Node>,
-    pub(crate) story: Story,
+    story: Story,
+    tally: &'a Tally,
     directory: Directory,
     timing: Timing,
     /// Those that ask the leader to step down.
     askers: Vec<Child>,
     /// Who knows of nothing must not start before: the documented hole.
     no_newcomer_before: BootTime,
-    pub(crate) skipped: usize,
 }
 
-impl Arena {
-    pub(crate) fn open(settings: &Settings) -> Result<Self> {
+impl<'a> Arena<'a> {
+    pub(crate) fn open(settings: &Settings, election: usize, tally: &'a Tally) -> Result<Self> {
         let timing = Timing::new(LEASE, None, None)?;
-        let logs = settings.logs();
+        let lock_name = format!("chaos-{:02}", election + 1);
+        let logs = settings.logs().join(&lock_name);
+        fs::create_dir_all(&logs)?;
         let mut nodes = Vec::new();
         for number in 1..=settings.nodes {
             // Every other node, so that they disagree.
@@ -46,21 +51,19 @@ impl Arena {
             };
             nodes.push(Node::new(number, &logs, clock)?);
         }
-        if nodes.iter().all(|node| node.clock.is_none()) {
-            common::shell::missing("libfaketime, for wall clocks that jump,");
-        }
-        let directory = Directory::new(settings.dir.as_deref())?;
+        let directory = Directory::new(settings.dir.as_deref(), &lock_name)?;
         if !directory.can_be_full() {
-            common::skip("a full disk: the lock directory is not on a filesystem of our own");
+            let why = "the lock directory is not on a filesystem of our own";
+            tally.cannot(Fault::DiskFull, why);
         }
         Ok(Self {
             nodes,
-            story: Story::begin(settings, timing, clock::now())?,
+            story: Story::begin(&logs, &lock_name, settings, timing)?,
+            tally,
             directory,
             timing,
             askers: Vec::new(),
             no_newcomer_before: BootTime::default(),
-            skipped: 0,
         })
     }
 
@@ -122,7 +125,7 @@ impl Arena {
                 self.story.tell(now, "cont", Some((node, pid)), "")?;
             }
             State::Down(until) if *until.max(&self.no_newcomer_before) <= now => {
-                node.start(self.directory.path())?;
+                node.start(&self.directory)?;
                 let pid = node.pid();
                 self.story.tell(now, "start", Some((node, pid)), "")?;
             }
@@ -154,14 +157,17 @@ impl Arena {
             Fault::DiskFull => self.fill(until)?,
             Fault::ReadOnly => self.make_read_only(until)?,
             Fault::Removed => self.remove(step)?,
-            Fault::Garbage => self.put_garbage(step.kind)?,
+            Fault::Garbage | Fault::Torn => self.put_garbage(step)?,
             Fault::Stranger => {
                 self.directory.put_strangers();
                 self.story.tell(clock::now(), "stranger", None, "")?;
                 true
             }
         };
-        self.skipped += usize::from(!done);
+        match done {
+            true => self.tally.was_played(step.fault),
+            false => self.tally.was_left_out(),
+        }
         Ok(())
     }
 
@@ -210,25 +216,23 @@ impl Arena {
             Fault::KillAll => Fault::Kill,
             _ => Fault::Term,
         };
-        for at in 0..self.nodes.len() {
-            if self.nodes[at].runs() {
-                self.hurt(at, one, until)?;
-            }
+        let running = (0..self.nodes.len()).filter(|at| self.nodes[*at].runs());
+        let running: Vec<_> = running.collect();
+        for at in &running {
+            self.hurt(*at, one, until)?;
         }
-        Ok(true)
+        Ok(!running.is_empty())
     }
 
     fn ask(&mut self, what: &str) -> Result<bool> {
         let asker = common::binary()
             .arg(what)
-            .arg("--lock-dir")
-            .arg(self.directory.path())
+            .args(self.directory.flags())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
         self.askers.push(asker);
-        *self.story.counts.entry("asked to step down").or_default() += 1;
         Ok(true)
     }
 
@@ -262,25 +266,25 @@ impl Arena {
     }
 
     fn make_read_only(&mut self, until: BootTime) -> Result<bool> {
-        let tried = self.directory.can_be_read_only;
-        if !tried || self.directory.state != directory::State::Sound {
+        if self.directory.state != directory::State::Sound {
             return Ok(false);
         }
         let now = clock::now();
-        if !self.directory.make_read_only(until)? {
-            common::skip("a read-only directory: this filesystem has no immutable flag");
+        if !self.directory.make_read_only(until) {
+            let why = "this filesystem has no immutable flag, or we may not set it";
+            self.tally.cannot(Fault::ReadOnly, why);
             return Ok(false);
         }
         self.story.tell(now, "read_only", None, "")?;
         Ok(true)
     }
 
-    fn put_garbage(&mut self, kind: u64) -> Result<bool> {
+    fn put_garbage(&mut self, step: &Step) -> Result<bool> {
         if self.directory.state != directory::State::Sound {
             return Ok(false);
         }
         let now = clock::now();
-        let Some(what) = self.directory.put_garbage(kind)? else {
+        let Some(what) = self.directory.put_garbage(step.fault, step.kind)? else {
             return Ok(false);
         };
         self.story.tell(now, "garbage", None, what)?;
@@ -344,8 +348,8 @@ impl Arena {
         self.look()
     }
 
-    /// Everything is healed: soon somebody leads. Says how soon.
-    pub(crate) fn recovers(&mut self) -> Result<Duration> {
+    /// Everything is healed: soon somebody leads.
+    pub(crate) fn recovers(&mut self) -> Result<()> {
         self.heal()?;
         let healed = clock::now();
         self.story.tell(healed, "heal", None, "")?;
@@ -355,7 +359,7 @@ impl Arena {
             let led = self.nodes.iter().map(|node| node.led).max();
             let led = led.context("there are no nodes")?;
             if led >= healed {
-                return Ok(led.since(healed));
+                return Ok(());
             }
             let waited = clock::now().since(healed);
             ensure!(waited < limit, "nobody leads {waited:?} after all was well");
@@ -364,7 +368,12 @@ impl Arena {
 
     /// Asks everybody to end.
     pub(crate) fn close(&mut self) -> Result<()> {
-        // Nobody starts again.
+        // Nobody starts again, also of those that have ended already.
+        for node in &mut self.nodes {
+            if let State::Ends(_, until) | State::Down(until) = &mut node.state {
+                *until = BootTime::NEVER;
+            }
+        }
         self.hurt_all(Fault::TermAll, BootTime::NEVER)?;
         let deadline = clock::now() + common::PATIENCE;
         while self.nodes.iter().any(|node| node.pid().is_some()) || !self.askers.is_empty() {
@@ -377,7 +386,7 @@ impl Arena {
     }
 }
 
-impl Drop for Arena {
+impl Drop for Arena<'_> {
     fn drop(&mut self) {
         for asker in &mut self.askers {
             let _ = asker.kill();

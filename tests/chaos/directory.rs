@@ -1,5 +1,6 @@
 //! The lock directory, and what can be done to it.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::symlink;
@@ -7,16 +8,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use leader_demo::clock::BootTime;
-use rustix::fs::IFlags;
 use tempfile::TempDir;
 
 use crate::common::mounts::Mounted;
+use crate::common::unwritable::Unwritable;
+use crate::plan::Fault;
 
 pub(crate) struct Directory {
     root: Root,
+    lock_name: String,
     pub(crate) state: State,
-    /// Those that still have not been seen not to work are tried.
-    pub(crate) can_be_read_only: bool,
+    unwritable: Option<Unwritable>,
 }
 
 enum Root {
@@ -34,7 +36,7 @@ pub(crate) enum State {
 }
 
 impl Directory {
-    pub(crate) fn new(given: Option<&Path>) -> Result<Self> {
+    pub(crate) fn new(given: Option<&Path>, lock_name: &str) -> Result<Self> {
         let root = match given {
             Some(dir) => {
                 fs::create_dir_all(dir)?;
@@ -47,12 +49,19 @@ impl Directory {
         };
         Ok(Self {
             root,
+            lock_name: lock_name.into(),
             state: State::Sound,
-            can_be_read_only: true,
+            unwritable: None,
         })
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// What the program is told of it.
+    pub(crate) fn flags(&self) -> [&OsStr; 4] {
+        let [dir, name] = ["--lock-dir", "--lock-name"].map(OsStr::new);
+        [dir, self.path().as_os_str(), name, self.lock_name.as_ref()]
+    }
+
+    fn path(&self) -> &Path {
         match &self.root {
             Root::Small(mounted) => mounted.path(),
             Root::Given(dir) => dir,
@@ -62,7 +71,7 @@ impl Directory {
 
     /// That of the lease itself.
     fn lease(&self) -> PathBuf {
-        self.path().join("leader-election-demo.lock")
+        self.path().join(format!("{}.lock", self.lock_name))
     }
 
     /// Nobody else's disk is filled.
@@ -86,19 +95,12 @@ impl Directory {
     }
 
     /// Not even root may write to it. False where the filesystem has no such flag.
-    pub(crate) fn make_read_only(&mut self, until: BootTime) -> Result<bool> {
-        self.can_be_read_only = self.set_immutable(true).is_ok();
-        if self.can_be_read_only {
+    pub(crate) fn make_read_only(&mut self, until: BootTime) -> bool {
+        self.unwritable = Unwritable::make(&self.lease()).ok();
+        if self.unwritable.is_some() {
             self.state = State::ReadOnly(until);
         }
-        Ok(self.can_be_read_only)
-    }
-
-    fn set_immutable(&self, immutable: bool) -> Result<()> {
-        let lease = File::open(self.lease())?;
-        let mut flags = rustix::fs::ioctl_getflags(&lease)?;
-        flags.set(IFlags::IMMUTABLE, immutable);
-        Ok(rustix::fs::ioctl_setflags(&lease, flags)?)
+        self.unwritable.is_some()
     }
 
     /// Says what was done.
@@ -110,7 +112,7 @@ impl Directory {
                 "disk_free"
             }
             State::ReadOnly(_) => {
-                self.set_immutable(false)?;
+                self.unwritable = None;
                 "writable"
             }
         };
@@ -120,14 +122,14 @@ impl Directory {
 
     /// Moved away at once, then removed: nobody meets a half.
     pub(crate) fn remove(&self) -> Result<()> {
-        let gone = self.path().join("gone");
+        let gone = self.lease().with_extension("gone");
         fs::rename(self.lease(), &gone)?;
         Ok(fs::remove_dir_all(gone)?)
     }
 
     /// What is no record, as the next one. Says what it is; none if it could
     /// not be put there.
-    pub(crate) fn put_garbage(&self, kind: u64) -> Result<Option<&'static str>> {
+    pub(crate) fn put_garbage(&self, fault: Fault, kind: u64) -> Result<Option<&'static str>> {
         let newest = self.newest()?;
         // What is garbage itself may not be read.
         let whole = newest.as_ref().and_then(|path| fs::read(path).ok());
@@ -136,11 +138,11 @@ impl Directory {
         // A writer may be quicker than this hand: then the next number.
         for number in number + 1..number + 100 {
             let path = self.lease().join(format!("{number:020}"));
-            let (what, done) = match kind % 5 {
+            let (what, done) = match kind % 4 {
+                _ if fault == Fault::Torn => ("torn", new_file(&path, &whole[..whole.len() / 2])),
                 0 => ("garbage", new_file(&path, b"\x00\xffgarbage")),
                 1 => ("empty", new_file(&path, b"")),
-                2 => ("torn", new_file(&path, &whole[..whole.len() / 2])),
-                3 => ("a directory", fs::create_dir(&path)),
+                2 => ("a directory", fs::create_dir(&path)),
                 _ => ("a symbolic link", symlink("/nowhere", &path)),
             };
             match done {

@@ -11,6 +11,7 @@ use leader_demo::clock::BootTime;
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
+use crate::directory::Directory;
 use crate::wall_clock::WallClock;
 use crate::{LEASE, common};
 
@@ -23,11 +24,9 @@ pub(crate) struct Node {
     pub(crate) began: bool,
     /// Who leads, and the term, by what it said last.
     pub(crate) view: Option<(String, u64)>,
-    /// The highest term it was elected in.
-    pub(crate) elected: u64,
     /// When it last said that it leads.
     pub(crate) led: BootTime,
-    pub(crate) log: PathBuf,
+    log: PathBuf,
     reader: BufReader<File>,
     /// The beginning of a line that is still being written.
     line: Vec<u8>,
@@ -54,7 +53,6 @@ impl Node {
             clock,
             began: false,
             view: None,
-            elected: 0,
             led: BootTime::default(),
             reader: BufReader::new(File::open(&log)?),
             log,
@@ -62,7 +60,7 @@ impl Node {
         })
     }
 
-    pub(crate) fn start(&mut self, locks: &Path) -> Result<()> {
+    pub(crate) fn start(&mut self, lock: &Directory) -> Result<()> {
         // It does not outlive us, and our Ctrl+C is not its own.
         let program = common::binary();
         let mut command = Command::new("setpriv");
@@ -81,8 +79,7 @@ impl Node {
             .args(["--node-id", &self.id, "--log-format", "json"])
             .args(["--heartbeat-period", "50ms", "--lease-duration"])
             .arg(humantime::format_duration(LEASE).to_string())
-            .arg("--lock-dir")
-            .arg(locks)
+            .args(lock.flags())
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(Stdio::null())
@@ -187,9 +184,6 @@ impl Node {
         self.began = true;
         let term = line["term"].as_u64();
         self.view = line["leader"].as_str().map(str::to_owned).zip(term);
-        if line["event"] == "elected" {
-            self.elected = self.elected.max(term.unwrap_or(0));
-        }
         if line["role"] == "leader" {
             self.led = common::ns(line, "boottime_ns");
         }

@@ -1,10 +1,12 @@
 //! What will be done to whom, and when: all of it follows from the seed, and
 //! nothing from what the nodes do.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::LEASE;
 use crate::common::deck::{Deck, Dice};
+use crate::settings::Settings;
 
 /// One fault, some time after the one before.
 #[derive(Debug)]
@@ -25,7 +27,7 @@ pub(crate) enum Whom {
     Node(usize),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fault {
     /// `kill -9`.
     Kill,
@@ -48,14 +50,15 @@ pub(crate) enum Fault {
     ReadOnly,
     /// The lease's directory is removed, while all know of it.
     Removed,
-    /// What is no record is there as the next one.
+    /// What is no record, or half of one, is there as the next one.
     Garbage,
+    Torn,
     /// Files of another's are in the lease's directory.
     Stranger,
 }
 
 /// What is drawn from, each as often as it shall come.
-const CARDS: [(Fault, usize); 14] = [
+pub(crate) const CARDS: [(Fault, usize); 15] = [
     (Fault::Kill, 30),
     (Fault::Term, 20),
     (Fault::FreezeBriefly, 10),
@@ -69,8 +72,31 @@ const CARDS: [(Fault, usize); 14] = [
     (Fault::ReadOnly, 3),
     (Fault::Removed, 3),
     (Fault::Garbage, 3),
+    (Fault::Torn, 2),
     (Fault::Stranger, 3),
 ];
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Kill => "kill -9",
+            Self::Term => "SIGTERM",
+            Self::FreezeBriefly => "frozen for less than the lease",
+            Self::FreezeLong => "frozen for longer",
+            Self::KillAll => "all killed at once",
+            Self::TermAll => "all restarted at once",
+            Self::HandOver => "hand-over",
+            Self::Resign => "resign",
+            Self::Clock => "wall clock set",
+            Self::DiskFull => "full disk",
+            Self::ReadOnly => "read-only directory",
+            Self::Removed => "directory removed",
+            Self::Garbage => "garbage",
+            Self::Torn => "torn revision",
+            Self::Stranger => "strangers' files",
+        })
+    }
+}
 
 /// An endless plan.
 pub(crate) struct Plan {
@@ -80,12 +106,14 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn new(seed: u64, nodes: usize) -> Self {
+    /// For one of several elections: each begins elsewhere in the deck.
+    pub(crate) fn new(settings: &Settings, election: usize) -> Self {
+        let (seed, number) = (settings.seed, election as u64);
         let cards = CARDS.iter().flat_map(|(fault, n)| vec![*fault; *n]);
         Self {
-            deck: Deck::shuffled(cards.collect(), seed, 0, 1),
-            dice: Dice::new(seed, 1),
-            nodes,
+            deck: Deck::shuffled(cards.collect(), seed, number, settings.elections as u64),
+            dice: Dice::new(seed, u64::MAX / 2 + number),
+            nodes: settings.nodes,
         }
     }
 }
@@ -120,14 +148,18 @@ impl Iterator for Plan {
 
 #[test]
 fn one_seed_is_one_plan() {
-    let plan = |seed| -> Vec<String> {
-        let steps = Plan::new(seed, 5).take(500);
+    let plan = |seed, election| -> Vec<String> {
+        let steps = Plan::new(&Settings::small(seed), election).take(500);
         steps.map(|step| format!("{step:?}")).collect()
     };
-    assert_eq!(plan(7), plan(7));
-    assert_ne!(plan(7), plan(8));
+    assert_eq!(plan(7, 0), plan(7, 0));
+    assert_ne!(plan(7, 0), plan(8, 0));
+    assert_ne!(plan(7, 0), plan(7, 1));
     for (fault, _) in CARDS {
         let named = format!("fault: {fault:?},");
-        assert!(plan(7).iter().any(|s| s.contains(&named)), "no {fault:?}");
+        assert!(
+            plan(7, 0).iter().any(|s| s.contains(&named)),
+            "no {fault:?}"
+        );
     }
 }

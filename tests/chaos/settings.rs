@@ -1,17 +1,21 @@
 //! How long, how many, which random numbers, and where: all from the environment.
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use leader_demo::clock;
+
+use crate::common::settings::variable;
 
 pub(crate) struct Settings {
     pub(crate) duration: Duration,
+    /// Beside each other, with as many nodes each.
+    pub(crate) elections: usize,
     pub(crate) nodes: usize,
     pub(crate) seed: u64,
-    /// The lock directory; none: a small filesystem of our own.
+    /// The lock directory; none: a small filesystem of our own for each election.
     pub(crate) dir: Option<PathBuf>,
 }
 
@@ -20,6 +24,12 @@ impl Settings {
         let duration = variable::<humantime::Duration>("CHAOS_DURATION")?;
         let nodes = variable("CHAOS_NODES")?.unwrap_or(5);
         ensure!(nodes >= 2, "CHAOS_NODES={nodes}: it takes 2 to fail over");
+        // One takes a tenth of a processor: so many keep two of them busy.
+        let elections = variable("CHAOS_ELECTIONS")?.unwrap_or(16);
+        ensure!(
+            elections >= 1,
+            "CHAOS_ELECTIONS={elections}: it takes one at least"
+        );
         let store: Option<String> = variable("CHAOS_STORE")?;
         let dir = match store.as_deref().map(|store| store.split_once(':')) {
             None => None,
@@ -28,10 +38,22 @@ impl Settings {
         };
         Ok(Self {
             duration: duration.map_or(Duration::from_secs(30), humantime::Duration::into),
+            elections,
             nodes,
             seed: variable("CHAOS_SEED")?.unwrap_or(clock::now().as_nanos() % 1_000_000),
             dir,
         })
+    }
+
+    /// As short as it makes sense.
+    pub(crate) fn small(seed: u64) -> Self {
+        Self {
+            duration: Duration::from_secs(1),
+            elections: 2,
+            nodes: 2,
+            seed,
+            dir: None,
+        }
     }
 
     /// How to see the same again.
@@ -42,8 +64,9 @@ impl Settings {
             None => String::new(),
         };
         format!(
-            "make chaos SEED={} NODES={} DURATION={}{store}",
+            "make chaos SEED={} ELECTIONS={} NODES={} DURATION={}{store}",
             self.seed,
+            self.elections,
             self.nodes,
             duration.replace(' ', ""),
         )
@@ -54,18 +77,22 @@ impl Settings {
         self.logs().join("index.html")
     }
 
+    /// Those of the faults and of the nodes of all elections.
+    pub(crate) fn all_logs(&self) -> Result<Vec<PathBuf>> {
+        let mut logs = Vec::new();
+        for election in fs::read_dir(self.logs())? {
+            let files = fs::read_dir(election?.path()).into_iter().flatten();
+            let files = files.flatten().map(|entry| entry.path());
+            logs.extend(files.filter(|path| path.extension().is_some_and(|e| e == "jsonl")));
+        }
+        logs.sort();
+        Ok(logs)
+    }
+
     /// Where the logs of this run go.
     pub(crate) fn logs(&self) -> PathBuf {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent();
         let target = target.expect("it is below target/");
         target.join("chaos").join(self.seed.to_string())
     }
-}
-
-fn variable<T: FromStr<Err: std::error::Error + Send + Sync + 'static>>(
-    name: &str,
-) -> Result<Option<T>> {
-    let text = std::env::var(name).ok();
-    let value = text.map(|text| text.parse().with_context(|| format!("{name}={text}")));
-    value.transpose()
 }

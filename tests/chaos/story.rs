@@ -1,14 +1,13 @@
 //! What was done, as JSON lines: the log that the faults keep of themselves.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::Result;
 use chrono::{SecondsFormat, Utc};
 use leader_demo::Timing;
-use leader_demo::clock::BootTime;
+use leader_demo::clock::{self, BootTime};
 use serde_json::json;
 
 use crate::node::Node;
@@ -16,18 +15,22 @@ use crate::settings::Settings;
 
 pub(crate) struct Story {
     file: File,
-    pub(crate) path: PathBuf,
-    pub(crate) counts: BTreeMap<&'static str, usize>,
+    lock_name: String,
 }
 
 impl Story {
-    pub(crate) fn begin(settings: &Settings, timing: Timing, now: BootTime) -> Result<Self> {
-        let path = settings.logs().join("faults.jsonl");
+    pub(crate) fn begin(
+        logs: &Path,
+        lock_name: &str,
+        settings: &Settings,
+        timing: Timing,
+    ) -> Result<Self> {
+        let path = logs.join("faults.jsonl");
         let mut file = File::create(&path)?;
         let first = json!({
             "event": "chaos",
             "started": timestamp(),
-            "boottime_ns": now.as_nanos(),
+            "boottime_ns": clock::now().as_nanos(),
             "seed": settings.seed,
             "replay": settings.replay(),
             "lease_duration_ns": timing.lease_duration().as_nanos() as u64,
@@ -37,8 +40,7 @@ impl Story {
         writeln!(file, "{first}")?;
         Ok(Self {
             file,
-            path,
-            counts: BTreeMap::new(),
+            lock_name: lock_name.into(),
         })
     }
 
@@ -50,12 +52,12 @@ impl Story {
         node: Option<(&Node, Option<u32>)>,
         message: &str,
     ) -> Result<()> {
-        *self.counts.entry(fault).or_default() += 1;
         let line = json!({
             "timestamp": timestamp(),
             "boottime_ns": at.as_nanos(),
             "event": "fault",
             "fault": fault,
+            "lock_name": self.lock_name,
             "node_id": node.map(|(node, _)| &node.id),
             "pid": node.and_then(|(_, pid)| pid),
             "session": null,
@@ -67,5 +69,5 @@ impl Story {
 }
 
 fn timestamp() -> String {
-    Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true)
+    Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true)
 }

@@ -48,6 +48,10 @@ impl WallClock {
     }
 }
 
+pub(crate) fn is_installed() -> bool {
+    library().is_some()
+}
+
 /// Where Debian and its like put it.
 fn library() -> Option<PathBuf> {
     let places = ["/usr/lib", "/usr/lib64"].map(Path::new);

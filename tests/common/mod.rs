@@ -20,7 +20,9 @@ pub mod http;
 pub mod mounts;
 pub mod page;
 pub mod run;
+pub mod settings;
 pub mod shell;
+pub mod unwritable;
 pub mod wedge;
 
 /// Far longer than anything here takes, even on a busy machine.

@@ -1,11 +1,12 @@
 //! How long, how many, and which random numbers: all from the environment.
 
 use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use leader_demo::clock;
+
+use crate::common::settings::variable;
 
 pub(crate) struct Settings {
     pub(crate) duration: Duration,
@@ -72,12 +73,4 @@ pub(crate) fn asked_for(args: &[String]) -> bool {
     }
     let named = |part: &&String| NAME.contains(&***part);
     (wanted.is_empty() || wanted.iter().any(named)) && !skipped.iter().any(named)
-}
-
-fn variable<T: FromStr<Err: std::error::Error + Send + Sync + 'static>>(
-    name: &str,
-) -> Result<Option<T>> {
-    let text = std::env::var(name).ok();
-    let value = text.map(|text| text.parse().with_context(|| format!("{name}={text}")));
-    value.transpose()
 }

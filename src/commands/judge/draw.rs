@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::failover::{Course, Failover, keeps_from_leading};
+use super::failover::{Course, Failover, SEVERAL, keeps_from_leading};
 use super::logs::Fault;
-use super::rules;
+use super::rules::{self, Breach};
 use super::spans::Span;
 use super::verdict::{BREACHES_SHOWN, Verdict, brief};
 use crate::commands::picture::{self, Chart, Gap, Lane, Mark, Picture};
@@ -33,7 +33,7 @@ impl Verdict<'_> {
             .breaches
             .iter()
             .take(BREACHES_SHOWN)
-            .map(|breach| format!("{}: {}", breach.rule.as_str(), breach.message))
+            .map(Breach::text)
             .collect();
         if let Some(more @ 1..) = self.breaches.len().checked_sub(BREACHES_SHOWN) {
             breaches.push(format!("and {more} more"));
@@ -50,12 +50,19 @@ impl Verdict<'_> {
                 .table()
                 .into_iter()
                 .map(|row| picture::Row {
-                    after: row.after,
+                    after: match &*row.after {
+                        SEVERAL => "several at once".into(),
+                        after => after.into(),
+                    },
                     count: row.count,
                     p50: brief(row.p50_ns),
                     p99: brief(row.p99_ns),
                     worst: brief(row.worst_ns),
                     at_most: row.at_most_ns.map_or_else(|| "–".into(), brief),
+                    spread: picture::Spread {
+                        took: row.took,
+                        at_most: row.at_most_ns,
+                    },
                 })
                 .collect(),
             charts: rules::by_election(&self.spans)
@@ -101,6 +108,17 @@ impl Verdict<'_> {
                 None => &mut faults,
             };
             lane.marks.push(mark(fault));
+        }
+        let spots = self.breaches.iter().filter_map(|breach| {
+            let spot = breach.spot.as_ref()?;
+            (spot.election == *election).then_some((spot, breach))
+        });
+        for (spot, breach) in spots {
+            lanes.entry(&spot.node).or_default().marks.push(Mark {
+                at: spot.at,
+                kind: picture::BREACH.into(),
+                text: breach.text(),
+            });
         }
         let from = spans[0].start;
         let from = course

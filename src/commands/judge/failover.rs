@@ -13,6 +13,9 @@ const SECOND: u64 = 1_000_000_000;
 /// What a busy machine may take on top of what the rules say.
 const SLACK: u64 = 2 * SECOND;
 
+/// What it came after where something else came in between.
+pub(super) const SEVERAL: &str = "several";
+
 /// From one leader to the next.
 #[derive(Clone, Debug)]
 pub(super) struct Failover {
@@ -24,6 +27,15 @@ pub(super) struct Failover {
     pub(super) at_most: Option<u64>,
     allowed: u64,
     pub(super) late: bool,
+    /// Nothing in between kept anybody from taking over.
+    alone: bool,
+}
+
+impl Failover {
+    /// Its row of the table.
+    pub(super) fn row(&self) -> &str {
+        if self.alone { &self.after } else { SEVERAL }
+    }
 }
 
 /// A condition that lasts, from one fault to the one that undoes it.
@@ -113,6 +125,7 @@ impl<'a> Course<'a> {
             at_most: None,
             allowed: 0,
             late: false,
+            alone: true,
         }
     }
 
@@ -170,34 +183,42 @@ impl<'a> Course<'a> {
             .saturating_add(timing.retry_period.saturating_mul(2));
         let at_once = header.is_none_or(|header| header.one_machine);
         let quick = matches!(&*failover.after, "kill" | "term" | "shutdown") && at_once;
-        let since = self.calm_since(failover.from, failover.to, slow);
         let at_most = if quick { slack } else { slow };
-        let of_all = matches!(&*failover.after, "sleep" | "unreachable");
-        failover.at_most = (!of_all).then_some(at_most);
-        let (since, allowed) = match since {
-            Since::Never => return false,
-            Since::Start => (failover.from, at_most),
+        let healed = self.healed(failover.from);
+        let calm = self.calm_since(failover.from.max(healed), failover.to, slow);
+        let (since, allowed) = match calm {
+            Since::Never => (failover.to, slow),
+            Since::Start if healed == 0 => (failover.from, at_most),
+            Since::Start => (healed, slow.saturating_add(hangs)),
             Since::Later(since) => (since, slow.saturating_add(hangs)),
         };
+        failover.alone = since == failover.from.max(healed);
+        failover.at_most = (healed == 0).then_some(at_most);
         failover.allowed = allowed;
         failover.to.saturating_sub(since) > allowed
+    }
+
+    /// When a trouble of all that began then was over; 0, if none began.
+    fn healed(&self, from: u64) -> u64 {
+        let of_all = |t: &&Trouble| t.fault.at == from && of_all(t.fault);
+        self.troubles.iter().find(of_all).map_or(0, |t| t.until)
     }
 
     /// Since when, up to `to`, nothing kept anybody from taking over.
     fn calm_since(&self, from: u64, to: u64, slow: u64) -> Since {
         let mut since = from;
         let mut disturbed = false;
-        let near = from.saturating_sub(slow)..=to;
-        for fault in self.faults.iter().filter(|f| shakes_the_store(f)) {
-            if near.contains(&fault.at) {
+        let near = from.saturating_sub(slow);
+        for fault in self.faults_between(near, to) {
+            if shakes_the_store(fault) {
                 disturbed = true;
                 since = since.max(fault.at);
             }
         }
         for trouble in &self.troubles {
-            // What is done at the start to one node is what this failover is about.
-            let cause = trouble.fault.at == from && !of_all(trouble.fault);
-            if trouble.fault.at <= to && trouble.until >= *near.start() && !cause {
+            // What is done at the start is what this failover is about.
+            let cause = trouble.fault.at == from || trouble.until == from;
+            if trouble.fault.at <= to && trouble.until >= near && !cause {
                 disturbed = true;
                 let ended = if trouble.until <= to {
                     trouble.until
@@ -225,7 +246,13 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// Since when, up to `to`, a node was there that could take over.
+    fn faults_between(&self, from: u64, to: u64) -> &[&'a Fault] {
+        let first = self.faults.partition_point(|fault| fault.at < from);
+        let end = self.faults.partition_point(|fault| fault.at <= to);
+        &self.faults[first..end.max(first)]
+    }
+
+    /// Since when, up to `to`, there always was a node that could take over.
     fn somebody_since(&self, from: u64, to: u64) -> Option<u64> {
         let mut there = Vec::new();
         // Only what is near: an hour has thousands of both.
@@ -266,6 +293,7 @@ impl<'a> Course<'a> {
         });
         Breach::new(
             Rule::Failover,
+            next.unwrap_or(before).spot(failover.to),
             format!(
                 "{took} ns after {} of {} (term {}) at {}, {what}, allowed are {}: {}{shown}",
                 failover.after,

@@ -1,14 +1,15 @@
 //! What must hold of the leaderships of an election.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use serde::Serialize;
 
 use super::logs::{Election, Logs};
 use super::spans::Span;
 
-/// Which rule was broken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// Which rule was broken, the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Rule {
     /// Never two at one time.
@@ -28,11 +29,30 @@ pub(super) enum Rule {
 pub(super) struct Breach {
     pub(super) rule: Rule,
     pub(super) message: String,
+    #[serde(skip)]
+    pub(super) spot: Option<Spot>,
+}
+
+/// Where it shows in the picture.
+#[derive(Clone, Debug)]
+pub(super) struct Spot {
+    pub(super) election: Election,
+    pub(super) node: Rc<str>,
+    pub(super) at: u64,
 }
 
 impl Breach {
-    pub(super) fn new(rule: Rule, message: String) -> Self {
-        Self { rule, message }
+    pub(super) fn new(rule: Rule, spot: Option<Spot>, message: String) -> Self {
+        Self {
+            rule,
+            message,
+            spot,
+        }
+    }
+
+    /// For the list and for the picture.
+    pub(super) fn text(&self) -> String {
+        format!("{}: {}", self.rule.as_str(), self.message)
     }
 }
 
@@ -62,6 +82,7 @@ pub(super) fn one_leader(logs: &Logs, spans: &[Span], breaches: &mut Vec<Breach>
             let until = before.end.min(span.end);
             breaches.push(Breach::new(
                 Rule::OneLeader,
+                span.start_spot(),
                 format!(
                     "{} (term {}) led from {} to {}, {} (term {}) from {} to {}: {} ns of both. \
                      {} to {}, {} to {}",
@@ -106,6 +127,7 @@ pub(super) fn terms_grow(logs: &Logs, spans: &[Span], breaches: &mut Vec<Breach>
                 };
                 breaches.push(Breach::new(
                     Rule::Terms,
+                    span.start_spot(),
                     format!(
                         "term {} {what}: {} (term {}) from {}, {} (term {}) from {}: {}, {}",
                         span.term,
@@ -129,15 +151,17 @@ pub(super) fn terms_grow(logs: &Logs, spans: &[Span], breaches: &mut Vec<Breach>
 /// Across boots there is no order in time, but no term comes twice either.
 pub(super) fn terms_are_unique(logs: &Logs, spans: &[Span], breaches: &mut Vec<Breach>) {
     let mut led: BTreeMap<(&str, u64), &Span> = BTreeMap::new();
+    let removals = logs.faults.iter().filter(|fault| fault.kind == "removed");
+    let removed: BTreeSet<_> = removals.map(|fault| fault.lock_name.as_deref()).collect();
     for span in spans {
         let Election { lock_name, .. } = &span.election;
-        let mut removals = logs.faults.iter().filter(|fault| fault.kind == "removed");
-        if removals.any(|fault| fault.concerns(&span.election)) {
+        if removed.contains(&None) || removed.contains(&Some(lock_name)) {
             continue;
         }
         match led.insert((lock_name, span.term), span) {
             Some(before) if before.election != span.election => breaches.push(Breach::new(
                 Rule::Terms,
+                span.start_spot(),
                 format!(
                     "term {} led on two machines, by {} and by {}: {}, {}",
                     span.term,

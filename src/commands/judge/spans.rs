@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::logs::{Election, Logs, Place, Statement};
-use super::rules::{Breach, Rule};
+use super::rules::{Breach, Rule, Spot};
 
 /// One leadership: from `start` up to, not including, `end`.
 #[derive(Clone, Debug)]
@@ -55,6 +55,7 @@ fn nothing_is_missing(logs: &Logs, said: &[&Statement], breaches: &mut Vec<Breac
         if next != last.saturating_add(1) {
             breaches.push(Breach::new(
                 Rule::Evidence,
+                after.spot(),
                 format!(
                     "{} says line {next} of its session after line {last}: {}, {}",
                     after.node,
@@ -78,6 +79,7 @@ fn of_one_session(
         let mut claims_wrongly = |what: String| {
             breaches.push(Breach::new(
                 Rule::Claim,
+                statement.spot(),
                 format!(
                     "{} {what}, at {at}: {}",
                     statement.node,
@@ -144,7 +146,29 @@ fn elected(statement: &Statement, term: u64) -> Span {
     }
 }
 
+impl Statement {
+    fn spot(&self) -> Option<Spot> {
+        Some(Spot {
+            election: self.election.clone(),
+            node: self.node.clone(),
+            at: self.at,
+        })
+    }
+}
+
 impl Span {
+    pub(super) fn spot(&self, at: u64) -> Option<Spot> {
+        Some(Spot {
+            election: self.election.clone(),
+            node: self.node.clone(),
+            at,
+        })
+    }
+
+    pub(super) fn start_spot(&self) -> Option<Spot> {
+        self.spot(self.start)
+    }
+
     fn stretch(&mut self, statement: &Statement) {
         self.end = self.end.max(statement.at.saturating_add(1));
         self.last = statement.place;

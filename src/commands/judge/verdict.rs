@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::failover::{Course, Failover};
+use super::failover::{Course, Failover, SEVERAL};
 use super::logs::Logs;
 use super::rules::{self, Breach, Rule};
 use super::spans::{self, Span};
@@ -31,9 +31,11 @@ pub(super) struct Row {
     pub(super) p50_ns: u64,
     pub(super) p99_ns: u64,
     pub(super) worst_ns: u64,
-    /// Where nothing else came in between.
+    /// `None` where it is not judged from what ended the leadership.
     pub(super) at_most_ns: Option<u64>,
     pub(super) late: usize,
+    #[serde(skip)]
+    pub(super) took: Vec<u64>,
 }
 
 #[derive(Serialize)]
@@ -59,7 +61,7 @@ impl<'a> Verdict<'a> {
             .iter()
             .map(|place| {
                 let what = format!("{} is no whole line, but not the last", logs.name(*place));
-                Breach::new(Rule::Evidence, what)
+                Breach::new(Rule::Evidence, None, what)
             })
             .collect();
         let spans = spans::all(logs, &mut breaches);
@@ -70,6 +72,7 @@ impl<'a> Verdict<'a> {
             failovers.extend(Course::of(logs, election).failovers(&mut breaches));
         }
         rules::terms_are_unique(logs, &spans, &mut breaches);
+        breaches.sort_by_key(|breach| breach.rule);
         Self {
             logs,
             spans,
@@ -92,18 +95,19 @@ impl<'a> Verdict<'a> {
     }
 
     pub(super) fn nodes(&self) -> usize {
-        self.count(|statement| &statement.node)
+        self.count(|statement| (&statement.election.lock_name, &statement.node))
     }
 
     pub(super) fn boots(&self) -> usize {
         self.count(|statement| &statement.election.boot_id)
     }
 
-    /// Failovers by what they came after, the most frequent first.
+    /// Failovers by what they came after, the most frequent first; at the end those
+    /// with more faults in between, which are judged from the last of these.
     pub(super) fn table(&self) -> Vec<Row> {
         let mut by_fault: BTreeMap<&str, Vec<&Failover>> = BTreeMap::new();
         for failover in &self.failovers {
-            by_fault.entry(&failover.after).or_default().push(failover);
+            by_fault.entry(failover.row()).or_default().push(failover);
         }
         let row = |(after, all): (&str, Vec<&Failover>)| {
             let mut took: Vec<_> = all.iter().map(|f| f.to - f.from).collect();
@@ -116,12 +120,16 @@ impl<'a> Verdict<'a> {
                 p50_ns: rank(50),
                 p99_ns: rank(99),
                 worst_ns: rank(100),
-                at_most_ns: all.iter().filter_map(|f| f.at_most).max(),
+                at_most_ns: match after {
+                    SEVERAL => None,
+                    _ => all.iter().filter_map(|f| f.at_most).max(),
+                },
                 late: all.iter().filter(|f| f.late).count(),
+                took,
             }
         };
         let mut rows: Vec<_> = by_fault.into_iter().map(row).collect();
-        rows.sort_by_key(|row| std::cmp::Reverse(row.count));
+        rows.sort_by_key(|row| (row.after == SEVERAL, std::cmp::Reverse(row.count)));
         rows
     }
 
@@ -180,14 +188,23 @@ impl<'a> Verdict<'a> {
         } else if self.logs.timing().is_none() {
             remarks.push("No lease duration was given: failovers were not judged.".into());
         }
+        if self
+            .failovers
+            .iter()
+            .any(|failover| failover.row() == SEVERAL)
+        {
+            remarks.push(
+                "Several: more went wrong meanwhile, or nobody was there: judged from the last."
+                    .into(),
+            );
+        }
         remarks
     }
 
     pub(in crate::commands) fn text(&self) -> String {
         let mut text = self.summary() + "\n";
         for breach in self.breaches.iter().take(BREACHES_SHOWN) {
-            let line = format!("{}: {}", breach.rule.as_str(), breach.message);
-            let _ = writeln!(text, "  {}", make_visible(&line));
+            let _ = writeln!(text, "  {}", make_visible(&breach.text()));
         }
         if let Some(more @ 1..) = self.breaches.len().checked_sub(BREACHES_SHOWN) {
             let _ = writeln!(text, "  and {more} more");

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-use super::{Chart, Gap, Lane, escape, symbols};
+use super::{BREACH, Chart, Gap, Lane, Mark, escape, symbols};
 
 const MS: u64 = 1_000_000;
 
@@ -16,8 +16,8 @@ const LENGTHS: [u64; 21] = [
 /// So many changes of leader can be told apart in one strip.
 const GAPS_IN_A_STRIP: u64 = 9;
 
-/// More than that nobody looks at.
-const MOST_STRIPS: u64 = 400;
+/// More than that, of all elections, nobody looks at and no browser likes.
+const MOST_STRIPS: usize = 800;
 
 // In units of the picture, which are pixels on a wide screen.
 const NAMES: f64 = 120.0;
@@ -29,18 +29,44 @@ const LABEL: f64 = 13.0;
 /// A stretch of time, and where it goes.
 struct Strip<'a> {
     chart: &'a Chart,
+    breaches: &'a [String],
     from: u64,
     until: u64,
 }
 
-pub(super) fn draw(page: &mut String, chart: &Chart) -> fmt::Result {
-    writeln!(page, "<h2>{}</h2>", escape(&chart.name))?;
+/// One of so many `charts`. Marks of breaches can be found by their number.
+pub(super) fn draw(
+    page: &mut String,
+    chart: &Chart,
+    charts: usize,
+    breaches: &[String],
+) -> fmt::Result {
+    let mut left_out = 0;
+    let mut drawn = 0;
     let length = length(chart);
     let mut from = chart.from;
     while from < chart.until.max(chart.from + 1) {
         let until = from.saturating_add(length);
-        Strip { chart, from, until }.draw(page)?;
+        let strip = Strip {
+            chart,
+            breaches,
+            from,
+            until,
+        };
+        if drawn < MOST_STRIPS / charts || strip.is_broken() {
+            strip.draw(page)?;
+            drawn += 1;
+        } else {
+            left_out += 1;
+        }
         from = until;
+    }
+    if left_out > 0 {
+        let length = brief(length);
+        writeln!(
+            page,
+            "<p class=\"left-out\">{left_out} more strips of {length} are left out.</p>"
+        )?;
     }
     Ok(())
 }
@@ -48,13 +74,13 @@ pub(super) fn draw(page: &mut String, chart: &Chart) -> fmt::Result {
 fn length(chart: &Chart) -> u64 {
     let total = (chart.until - chart.from).max(1);
     let strips = (chart.gaps.len() as u64).div_ceil(GAPS_IN_A_STRIP);
-    let wanted = total / strips.clamp(1, MOST_STRIPS);
+    let wanted = total / strips.max(1);
     // One strip takes what there is; of several each takes a round time.
     if strips <= 1 {
         return total;
     }
     let round = LENGTHS.iter().map(|ms| ms * MS).rfind(|ns| *ns <= wanted);
-    round.unwrap_or(MS).max(total.div_ceil(MOST_STRIPS))
+    round.unwrap_or(MS)
 }
 
 impl Strip<'_> {
@@ -74,6 +100,18 @@ impl Strip<'_> {
     fn holds(&self, at: u64) -> bool {
         let last = self.until >= self.chart.until;
         (self.from..self.until).contains(&at) || (last && at >= self.until)
+    }
+
+    /// Which of those in the list it shows.
+    fn breach(&self, mark: &Mark) -> Option<usize> {
+        let mut breaches = self.breaches.iter();
+        let is_one = mark.kind == BREACH;
+        is_one.then(|| breaches.position(|text| *text == mark.text))?
+    }
+
+    fn is_broken(&self) -> bool {
+        let mut marks = self.chart.lanes.iter().flat_map(|lane| &lane.marks);
+        marks.any(|mark| self.holds(mark.at) && self.breach(mark).is_some())
     }
 
     fn draw(&self, page: &mut String) -> fmt::Result {
@@ -110,8 +148,13 @@ impl Strip<'_> {
                 "<path class=\"lead\" d=\"M{x:.1} {:.0}V{top}\"/>\
                  <text class=\"took\" x=\"{x:.1}\" y=\"{y}\">{}</text>",
                 y + 2.0,
-                escape(&brief(gap.until - gap.from))
+                brief(gap.until - gap.from)
             )?;
+        }
+        let broken = self.chart.lanes.iter().flat_map(|lane| &lane.marks);
+        for mark in broken.filter(|mark| mark.kind == BREACH && self.holds(mark.at)) {
+            let x = self.x(mark.at);
+            write!(page, "<path class=\"wrong\" d=\"M{x:.1} {top}V{bottom}\"/>")?;
         }
         // Above the gaps, which they are the reason of.
         for (i, lane) in self.chart.lanes.iter().enumerate() {
@@ -223,9 +266,12 @@ impl Strip<'_> {
                 self.clock(mark.at),
                 mark.text
             );
+            let id = self
+                .breach(mark)
+                .map_or_else(String::new, |id| format!(" id=\"breach-{id}\""));
             write!(
                 page,
-                "<g class=\"mark\" transform=\"translate({x:.1} {y})\"><title>{}</title>\
+                "<g class=\"mark\"{id} transform=\"translate({x:.1} {y})\"><title>{}</title>\
                  <use class=\"halo\" href=\"#f-{shape}\"/><use href=\"#f-{shape}\"/></g>",
                 escape(&title)
             )?;
@@ -244,6 +290,7 @@ impl Strip<'_> {
     }
 }
 
+/// Text for the page: a short time is `<1 ms`.
 fn brief(ns: u64) -> String {
-    crate::commands::brief(Duration::from_nanos(ns))
+    escape(&crate::commands::brief(Duration::from_nanos(ns)))
 }

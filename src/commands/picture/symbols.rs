@@ -1,7 +1,12 @@
 //! A shape for each fault, so that it is told apart without colours.
 
 /// Kind, what it says in the legend, and the path in a box from -6 to 6.
-const SHAPES: [(&str, &str, &str); 32] = [
+const SHAPES: [(&str, &str, &str); 33] = [
+    (
+        super::BREACH,
+        "a rule broken",
+        "M0-8L8 0L0 8L-8 0ZM0-4V1M0 3.5V4",
+    ),
     ("kill", "kill -9", "M-5-5L5 5M5-5L-5 5"),
     ("term", "SIGTERM", "M-5-4H5L0 5Z"),
     ("stop", "frozen", "M-3-5V5M3-5V5"),
@@ -103,7 +108,7 @@ pub(super) fn shape(kind: &str) -> &'static str {
 }
 
 pub(crate) fn words(kind: &str) -> String {
-    known(kind).map_or_else(|| kind.to_owned(), |(_, words, _)| (*words).to_owned())
+    known(kind).map_or_else(|| kind.replace('_', " "), |(_, words, _)| (*words).into())
 }
 
 /// In a line of text; nothing for what is no fault.
