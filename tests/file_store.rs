@@ -290,6 +290,40 @@ async fn an_unreadable_record_may_hide_a_term_for_every_number_it_stands_for() {
 }
 
 #[tokio::test]
+async fn what_is_numbered_too_far_above_the_rest_is_a_strangers_and_what_is_not_hides_terms() {
+    const FARTHEST: u64 = 1 << 40;
+    let lease = Lease::new();
+    let store = lease.open();
+    let (_, _witness) = swap(&store, None, &record(7)).await;
+    fs::write(lease.number(FARTHEST), "garbage").unwrap();
+    let seen = store.read().await.unwrap().unwrap();
+    let Content::Garbled { floor, .. } = seen.content else {
+        panic!("{seen:?} can be read")
+    };
+    assert_eq!(floor, Term::new(7 + FARTHEST - 1).unwrap());
+    fs::write(lease.number(FARTHEST + 1), "garbage").unwrap();
+    let refusal = store.read().await.unwrap_err().to_string();
+    let absurd = lease.number(FARTHEST + 1);
+    assert!(refusal.contains(absurd.to_str().unwrap()), "{refusal}");
+}
+
+#[tokio::test]
+async fn who_missed_a_revision_is_told_of_it_while_it_is_kept() {
+    let lease = Lease::new();
+    let store = lease.open();
+    let (first, _) = swap(&store, None, &record(1)).await;
+    let missed = vacant(1);
+    let (second, _) = swap(&store, Some(first), &missed).await;
+    let (third, _witness) = swap(&store, Some(second), &record(2)).await;
+    let told = lease.open().between(first, third).await.unwrap();
+    let missed = Observed {
+        revision: second,
+        content: Content::Record(missed),
+    };
+    assert_eq!(told, Some(vec![missed]));
+}
+
+#[tokio::test]
 async fn who_lives_in_a_directory_made_again_is_not_who_was_seen_in_the_one_before() {
     let lease = Lease::new();
     let (watcher, store) = (lease.open(), lease.open());
