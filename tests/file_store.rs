@@ -232,6 +232,27 @@ async fn tidied(store: &FileStore) {
 }
 
 #[tokio::test]
+async fn a_claim_that_somebody_removed_is_made_again_and_a_leaders_cannot_be() {
+    let lease = Lease::new();
+    let store = lease.open();
+    let mine = record(1);
+    let remove_claims = || {
+        for claim in fs::read_dir(lease.path().join("claims")).unwrap() {
+            fs::remove_file(claim.unwrap().path()).unwrap();
+        }
+    };
+    store.prepare(mine.clone());
+    store.read().await.unwrap();
+    remove_claims();
+    let (first, _witness) = swap(&store, None, &mine).await;
+    tidied(&store).await;
+    remove_claims();
+    // Another file would have another lock.
+    let refusal = store.swap(Some(first), mine).await.unwrap_err();
+    assert!(refusal.to_string().contains("No such file"), "{refusal}");
+}
+
+#[tokio::test]
 async fn what_sessions_leave_behind_is_collected_and_the_living_are_spared() {
     let lease = Lease::new();
     let (living, dead) = (lease.open(), lease.open());
@@ -321,6 +342,15 @@ async fn who_missed_a_revision_is_told_of_it_while_it_is_kept() {
         content: Content::Record(missed),
     };
     assert_eq!(told, Some(vec![missed]));
+    // The numbers of a directory made again continue no earlier ones.
+    fs::remove_dir_all(lease.path()).unwrap();
+    let again = lease.open();
+    let (mut at, _) = swap(&again, None, &record(1)).await;
+    for _ in 0..2 {
+        at = swap(&again, Some(at), &vacant(1)).await.0;
+    }
+    assert_eq!(again.between(first, at).await.unwrap(), None);
+    drop(store);
 }
 
 #[tokio::test]
