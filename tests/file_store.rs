@@ -215,6 +215,8 @@ async fn a_claim_serves_until_its_witness_is_gone_and_never_after() {
     let mine = record(1);
     let (first, witness) = swap(&store, None, &mine).await;
     drop(witness);
+    tidied(&store).await;
+    assert_eq!(lease.claims(), 0);
     // Whoever believed in it has let go: the same record is a new claim now.
     let (second, again) = swap(&store, Some(first), &mine).await;
     assert_ne!(first.parts()[2], second.parts()[2]);
@@ -363,6 +365,24 @@ async fn who_lives_in_a_directory_made_again_is_not_who_was_seen_in_the_one_befo
     let (now, _another) = swap(&lease.open(), None, &record(1)).await;
     assert_eq!(watcher.life(now).await.unwrap(), Life::Alive);
     assert_eq!(watcher.life(before).await.unwrap(), Life::Unknown);
+}
+
+#[tokio::test]
+async fn a_revision_grows_older_until_it_is_renewed_and_has_no_age_when_it_is_another() {
+    let lease = Lease::new();
+    let store = lease.open();
+    let mine = record(1);
+    let (first, _witness) = swap(&store, None, &mine).await;
+    tokio::time::sleep(A_WHILE).await;
+    let age = store.age(first).await.unwrap().unwrap();
+    // The time stamps of a filesystem are coarse.
+    assert!(age > A_WHILE / 2 && age < PATIENCE, "{age:?}");
+    let (second, _) = swap(&store, Some(first), &mine).await;
+    let renewed = store.age(second).await.unwrap().unwrap();
+    assert!(renewed < age, "{renewed:?}");
+    let [number, ..] = second.parts();
+    let another = Revision::new([number, 0, 0, 0]);
+    assert_eq!(store.age(another).await.unwrap(), None);
 }
 
 #[tokio::test]
