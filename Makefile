@@ -80,7 +80,7 @@ chaos: ## Hurt real nodes at random: DURATION=10m SEED=7 ELECTIONS=16 NODES=5 ST
 		$(if $(ELECTIONS),CHAOS_ELECTIONS='$(ELECTIONS)') $(if $(STORE),CHAOS_STORE='$(STORE)') \
 		cargo test --quiet --test chaos at_most_one -- --nocapture
 
-fuzz: ## Damaged records, listings, requests, durations: DURATION=1m for each, SEED=7
+fuzz: ## Damaged records, listings, logs, requests, durations: DURATION=1m for each, SEED=7
 	@FUZZ_DURATION='$(or $(DURATION),1m)' $(if $(SEED),FUZZ_SEED='$(SEED)') \
 		cargo test --quiet --test fuzz -- --nocapture
 

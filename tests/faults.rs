@@ -83,19 +83,39 @@ fn a_shared_directory_whose_maker_died_before_it_was_shared_is_shared_now() {
     assert_eq!(mode(&cluster.lease().join("claims")), 0o2770);
 }
 
+/// A leader whose shell had this umask.
+fn leader_under(umask: &str, dir: &Path, flags: &[&str]) -> Node {
+    let mut command = std::process::Command::new("sh");
+    command
+        .args(["-c", r#"umask "$0"; exec "$@""#, umask])
+        .arg(common::binary().get_program())
+        .args(["--node-id=n", "--log-format=json", "--lock-dir"])
+        .arg(dir)
+        .args(flags);
+    let mut node = Node::spawn("n", command);
+    node.until("elected");
+    node
+}
+
 #[test]
 fn no_umask_makes_the_lock_directory_everybodys() {
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("a/b");
-    let mut lax = std::process::Command::new("sh");
-    lax.args(["-c", r#"umask 000; exec "$@""#, "sh"])
-        .arg(common::binary().get_program())
-        .args(["--node-id=n", "--log-format=json", "--lock-dir"])
-        .arg(&dir);
-    let mut node = Node::spawn("n", lax);
-    node.until("elected");
+    let _node = leader_under("000", &dir, &[]);
     assert_eq!(mode(&dir) & 0o022, 0);
-    assert_eq!(mode(&Cluster::at(&dir, &[]).lease()), 0o700);
+    let cluster = Cluster::at(&dir, &[]);
+    assert_eq!(mode(&cluster.lease()), 0o700);
+    assert_eq!(mode(&cluster.revisions()[0]), 0o600);
+}
+
+#[test]
+fn no_umask_keeps_from_a_group_what_is_shared_with_it() {
+    let root = tempfile::tempdir().unwrap();
+    let _node = leader_under("077", root.path(), &["--shared-dir"]);
+    let cluster = Cluster::at(root.path(), &[]);
+    assert_eq!(mode(&cluster.lease()), 0o2770);
+    assert_eq!(mode(&cluster.lease().join("claims")), 0o2770);
+    assert_eq!(mode(&cluster.revisions()[0]), 0o640);
 }
 
 /// What a stranger, a torn disk or a bug might leave where the record should be.

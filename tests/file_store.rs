@@ -215,6 +215,8 @@ async fn a_claim_serves_until_its_witness_is_gone_and_never_after() {
     let mine = record(1);
     let (first, witness) = swap(&store, None, &mine).await;
     drop(witness);
+    tidied(&store).await;
+    assert_eq!(lease.claims(), 0);
     // Whoever believed in it has let go: the same record is a new claim now.
     let (second, again) = swap(&store, Some(first), &mine).await;
     assert_ne!(first.parts()[2], second.parts()[2]);
@@ -229,6 +231,27 @@ async fn tidied(store: &FileStore) {
     for _ in 0..5 {
         store.read().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_claim_that_somebody_removed_is_made_again_and_a_leaders_cannot_be() {
+    let lease = Lease::new();
+    let store = lease.open();
+    let mine = record(1);
+    let remove_claims = || {
+        for claim in fs::read_dir(lease.path().join("claims")).unwrap() {
+            fs::remove_file(claim.unwrap().path()).unwrap();
+        }
+    };
+    store.prepare(mine.clone());
+    store.read().await.unwrap();
+    remove_claims();
+    let (first, _witness) = swap(&store, None, &mine).await;
+    tidied(&store).await;
+    remove_claims();
+    // Another file would have another lock.
+    let refusal = store.swap(Some(first), mine).await.unwrap_err();
+    assert!(refusal.to_string().contains("No such file"), "{refusal}");
 }
 
 #[tokio::test]
@@ -290,6 +313,49 @@ async fn an_unreadable_record_may_hide_a_term_for_every_number_it_stands_for() {
 }
 
 #[tokio::test]
+async fn what_is_numbered_too_far_above_the_rest_is_a_strangers_and_what_is_not_hides_terms() {
+    const FARTHEST: u64 = 1 << 40;
+    let lease = Lease::new();
+    let store = lease.open();
+    let (_, _witness) = swap(&store, None, &record(7)).await;
+    fs::write(lease.number(FARTHEST), "garbage").unwrap();
+    let seen = store.read().await.unwrap().unwrap();
+    let Content::Garbled { floor, .. } = seen.content else {
+        panic!("{seen:?} can be read")
+    };
+    assert_eq!(floor, Term::new(7 + FARTHEST - 1).unwrap());
+    fs::write(lease.number(FARTHEST + 1), "garbage").unwrap();
+    let refusal = store.read().await.unwrap_err().to_string();
+    let absurd = lease.number(FARTHEST + 1);
+    assert!(refusal.contains(absurd.to_str().unwrap()), "{refusal}");
+}
+
+#[tokio::test]
+async fn who_missed_a_revision_is_told_of_it_while_it_is_kept() {
+    let lease = Lease::new();
+    let store = lease.open();
+    let (first, _) = swap(&store, None, &record(1)).await;
+    let missed = vacant(1);
+    let (second, _) = swap(&store, Some(first), &missed).await;
+    let (third, _witness) = swap(&store, Some(second), &record(2)).await;
+    let told = lease.open().between(first, third).await.unwrap();
+    let missed = Observed {
+        revision: second,
+        content: Content::Record(missed),
+    };
+    assert_eq!(told, Some(vec![missed]));
+    // The numbers of a directory made again continue no earlier ones.
+    fs::remove_dir_all(lease.path()).unwrap();
+    let again = lease.open();
+    let (mut at, _) = swap(&again, None, &record(1)).await;
+    for _ in 0..2 {
+        at = swap(&again, Some(at), &vacant(1)).await.0;
+    }
+    assert_eq!(again.between(first, at).await.unwrap(), None);
+    drop(store);
+}
+
+#[tokio::test]
 async fn who_lives_in_a_directory_made_again_is_not_who_was_seen_in_the_one_before() {
     let lease = Lease::new();
     let (watcher, store) = (lease.open(), lease.open());
@@ -299,6 +365,24 @@ async fn who_lives_in_a_directory_made_again_is_not_who_was_seen_in_the_one_befo
     let (now, _another) = swap(&lease.open(), None, &record(1)).await;
     assert_eq!(watcher.life(now).await.unwrap(), Life::Alive);
     assert_eq!(watcher.life(before).await.unwrap(), Life::Unknown);
+}
+
+#[tokio::test]
+async fn a_revision_grows_older_until_it_is_renewed_and_has_no_age_when_it_is_another() {
+    let lease = Lease::new();
+    let store = lease.open();
+    let mine = record(1);
+    let (first, _witness) = swap(&store, None, &mine).await;
+    tokio::time::sleep(A_WHILE).await;
+    let age = store.age(first).await.unwrap().unwrap();
+    // The time stamps of a filesystem are coarse.
+    assert!(age > A_WHILE / 2 && age < PATIENCE, "{age:?}");
+    let (second, _) = swap(&store, Some(first), &mine).await;
+    let renewed = store.age(second).await.unwrap().unwrap();
+    assert!(renewed < age, "{renewed:?}");
+    let [number, ..] = second.parts();
+    let another = Revision::new([number, 0, 0, 0]);
+    assert_eq!(store.age(another).await.unwrap(), None);
 }
 
 #[tokio::test]

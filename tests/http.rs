@@ -7,8 +7,9 @@ mod common;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use common::http::{HTTP, Http, answer};
@@ -320,6 +321,22 @@ fn who_says_nothing_is_not_waited_for() {
     }
     // Ten seconds; hyper itself would wait for thirty.
     assert!(start.elapsed() < Duration::from_secs(25));
+}
+
+#[test]
+fn who_has_nothing_more_to_ask_is_answered_all_the_same() {
+    let cluster = with_http(LONG);
+    let node = cluster.leader("a");
+    let at = Http::of(&node);
+    for _ in 0..20 {
+        let mut stream = at.connect();
+        // The node has begun to read when the rest comes, and the end right after.
+        stream.write_all(b"GET /livez HTTP/1.1\r\n").unwrap();
+        thread::sleep(Duration::from_millis(20));
+        stream.write_all(b"Host: a\r\n\r\n").unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(answer(stream).code, 200);
+    }
 }
 
 #[test]

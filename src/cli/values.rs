@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
+use humantime::DurationError;
 use leader_demo::{Term, Timing};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
@@ -21,14 +22,30 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 /// A duration that may be no time at all.
 pub(super) fn duration_or_none(text: &str) -> Result<Duration, String> {
     let too_long = || "too long: use at most 24h".to_owned();
-    let duration = humantime::parse_duration(text).map_err(|e| match e {
-        humantime::DurationError::NumberOverflow => too_long(),
+    let duration = sum(text).map_err(|e| match e {
+        DurationError::NumberOverflow => too_long(),
         _ => "not a duration: write a number and a unit, like 500ms, 10s or 1m30s".into(),
     })?;
     if duration > Timing::LONGEST {
         return Err(too_long());
     }
     Ok(duration)
+}
+
+/// One number at a time: humantime panics where some sums overflow.
+fn sum(text: &str) -> Result<Duration, DurationError> {
+    let mut sum = Duration::ZERO;
+    let mut rest = text;
+    loop {
+        let unit = rest.find(char::is_alphabetic).unwrap_or(rest.len());
+        let next = rest[unit..].find(|c: char| c.is_ascii_digit());
+        let (one, others) = rest.split_at(next.map_or(rest.len(), |at| unit + at));
+        sum = sum.saturating_add(humantime::parse_duration(one)?);
+        if others.is_empty() {
+            return Ok(sum);
+        }
+        rest = others;
+    }
 }
 
 /// How long a record may stand.
@@ -94,7 +111,9 @@ mod tests {
             ("", None),
             ("ten", None),
             ("1000000000000000000000s", None),
+            ("1m 30s", Some(ms(90_000))),
             ("25h", None),
+            ("500ms18446744073709551615.5s", None),
         ] {
             assert_eq!(duration(text).ok(), expected, "{text}");
         }

@@ -69,6 +69,8 @@ async fn converse(stream: tokio::net::TcpStream, desk: Arc<Desk>) {
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
+        // Who has asked may say that it has nothing more to ask: `nc -N` does.
+        .half_close(true)
         .header_read_timeout(PATIENCE)
         .max_headers(64)
         .max_buf_size(HEADERS);

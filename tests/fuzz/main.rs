@@ -15,6 +15,7 @@ mod values;
 
 mod durations;
 mod listings;
+mod logs;
 mod records;
 #[cfg(feature = "http")]
 mod requests;

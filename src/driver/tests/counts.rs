@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::health::{Liveness, Readiness};
-use crate::store::Revision;
 use crate::tally::Tally;
 
 fn losses(tally: &Tally) -> Vec<(&'static str, u64)> {
@@ -169,28 +168,13 @@ async fn a_leader_that_slept_counts_its_sleep_too() {
     assert!((secs(30)..secs(40)).contains(&gap), "{gap:?}");
 }
 
-/// Sees only what it looks for.
-struct Unwoken(Faulty);
-
-impl LeaseStore for Unwoken {
-    fn read(&self) -> Answer<'_, Result<Option<Observed>, StoreError>> {
-        self.0.read()
-    }
-
-    fn swap(
-        &self,
-        expected: Option<Revision>,
-        next: Record,
-    ) -> Answer<'_, Result<Swap, StoreError>> {
-        self.0.swap(expected, next)
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn no_gap_is_made_of_a_time_in_which_others_led() {
     let world = World::new();
     let (_, store) = world.node_with_faults("unused");
-    let (a, b) = (world.node_on("a", Unwoken(store.clone())), world.node("b"));
+    // It sees only what it looks for.
+    let unwoken = Plain::new(store.clone());
+    let (a, b) = (world.node_on("a", unwoken), world.node("b"));
     a.stand();
     sleep(secs(1)).await;
     b.stand();
@@ -227,34 +211,20 @@ async fn a_leader_that_was_never_seen_to_live_makes_no_gap() {
 /// A store that knows from the start that the holder is dead.
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_was_dead_when_it_was_first_seen_makes_no_gap() {
-    struct Mortuary(crate::store::memory::MemoryRegister);
-    impl LeaseStore for Mortuary {
-        fn read(&self) -> Answer<'_, Result<Option<Observed>, StoreError>> {
-            self.0.read()
-        }
-
-        fn swap(
-            &self,
-            expected: Option<Revision>,
-            next: Record,
-        ) -> Answer<'_, Result<Swap, StoreError>> {
-            self.0.swap(expected, next)
-        }
-
-        fn changed(&self, _: Revision) -> Answer<'_, Wake> {
-            Box::pin(async {
-                sleep(secs(1)).await;
-                Wake::HolderDied(self.0.read().await.unwrap().unwrap())
-            })
-        }
-    }
     let world = World::new();
     let (a, store) = world.node_with_faults("a");
     a.stand();
     sleep(secs(1)).await;
     store.has(Fault::Hangs);
     sleep(secs(3600)).await;
-    let b = world.node_on("b", Mortuary(world.register.clone()));
+    let mut mortuary = Plain::new(world.register.clone());
+    mortuary.changed = |register| {
+        Box::pin(async {
+            sleep(secs(1)).await;
+            Wake::HolderDied(register.read().await.unwrap().unwrap())
+        })
+    };
+    let b = world.node_on("b", mortuary);
     b.stand();
     sleep(secs(2)).await;
     assert!(b.is_leader());

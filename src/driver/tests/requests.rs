@@ -134,26 +134,10 @@ impl LeaseStore for Stubborn {
 /// The world notices who spins.
 #[tokio::test(start_paused = true)]
 async fn a_register_that_takes_no_answer_is_not_asked_again_and_again() {
-    struct WithStubborn(crate::store::memory::MemoryRegister);
-    impl LeaseStore for WithStubborn {
-        fn read(&self) -> Answer<'_, Result<Option<Observed>, StoreError>> {
-            self.0.read()
-        }
-
-        fn swap(
-            &self,
-            expected: Option<Revision>,
-            next: Record,
-        ) -> Answer<'_, Result<Swap, StoreError>> {
-            self.0.swap(expected, next)
-        }
-
-        fn requests(&self) -> Option<Arc<dyn LeaseStore>> {
-            Some(Arc::new(Stubborn(self.0.requests()?)))
-        }
-    }
     let world = World::new();
-    let a = world.node_on("a", WithStubborn(world.register.clone()));
+    let mut stubborn = Plain::new(world.register.clone());
+    stubborn.requests = |register| Some(Arc::new(Stubborn(register.requests()?)));
+    let a = world.node_on("a", stubborn);
     a.stand();
     sleep(secs(1)).await;
     world.asks(Wish::Resign).await;
@@ -178,22 +162,8 @@ async fn to_step_down_in_another_term_is_asked_of_another() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_of_a_store_that_keeps_none_is_refused() {
-    struct Without(crate::store::memory::MemoryRegister);
-    impl LeaseStore for Without {
-        fn read(&self) -> Answer<'_, Result<Option<Observed>, StoreError>> {
-            self.0.read()
-        }
-
-        fn swap(
-            &self,
-            expected: Option<Revision>,
-            next: Record,
-        ) -> Answer<'_, Result<Swap, StoreError>> {
-            self.0.swap(expected, next)
-        }
-    }
     let world = World::new();
-    let store = Without(world.register.clone());
+    let store = Plain::new(world.register.clone());
     let asked = crate::ask(&store, Wish::Resign, None, pending(), |_| {}).await;
     assert!(matches!(asked, Err(crate::AskError::NotSupported)));
 }

@@ -245,6 +245,45 @@ impl LeaseStore for Faulty {
     }
 }
 
+/// A store that reads and swaps, and does nothing else but what is put here.
+pub(crate) struct Plain<S> {
+    store: S,
+    pub(crate) changed: fn(&S) -> Answer<'_, Wake>,
+    pub(crate) requests: fn(&S) -> Option<Arc<dyn LeaseStore>>,
+}
+
+impl<S> Plain<S> {
+    pub(crate) fn new(store: S) -> Self {
+        Self {
+            store,
+            changed: |_| Box::pin(pending()),
+            requests: |_| None,
+        }
+    }
+}
+
+impl<S: LeaseStore> LeaseStore for Plain<S> {
+    fn read(&self) -> Answer<'_, Result<Option<Observed>, StoreError>> {
+        self.store.read()
+    }
+
+    fn swap(
+        &self,
+        expected: Option<Revision>,
+        next: Record,
+    ) -> Answer<'_, Result<Swap, StoreError>> {
+        self.store.swap(expected, next)
+    }
+
+    fn changed(&self, _: Revision) -> Answer<'_, Wake> {
+        (self.changed)(&self.store)
+    }
+
+    fn requests(&self) -> Option<Arc<dyn LeaseStore>> {
+        (self.requests)(&self.store)
+    }
+}
+
 /// All that has been told so far and not been looked at.
 pub(crate) async fn told(changes: &mut Changes) -> Vec<String> {
     // The driver's turn.

@@ -501,3 +501,6 @@ fn look_again(
     numbers.retain(|n| *n < new.number.saturating_sub(KEPT));
     Ok(Some(numbers))
 }
+
+#[cfg(test)]
+mod tests;
