@@ -35,6 +35,7 @@ mod process;
 mod refinement;
 mod sabotage;
 mod transition;
+mod work;
 mod world;
 
 use std::collections::BTreeSet;
@@ -86,12 +87,41 @@ fn the_file_store_holds_to_its_rules() {
         alone,
         setup(&[(0, 1), (0, 1)], &[I::Crash]),
         failing(&[I::SyncFails, I::Boot]),
+        failing(&[I::AnswerLost]),
+        failing(&[I::Full]),
+        failing(&[I::Emptied]),
+        Setup {
+            most_incidents: 2,
+            ..failing(&[I::Removed, I::Returned])
+        },
+        Setup {
+            watch: false,
+            ..setup(&[(0, 3), (0, 1)], &[I::AnswerLost, I::Full])
+        },
+        Setup {
+            watch: false,
+            ..setup(&[(0, 1), (0, 1), (0, 1)], &[])
+        },
     ];
     if deep() {
         searches.push(failing(I::ALL));
         searches.push(setup(&[(0, 1), (1, 1)], &[]));
+        searches.push(setup(&[(0, 1), (0, 1), (0, 1)], &[]));
+        searches.push(setup(&[(0, 1), (0, 1), (0, 1)], &[I::Crash]));
+        searches.push(Setup {
+            watch: false,
+            ..setup(&[(0, 2), (0, 1), (0, 1)], &[])
+        });
         searches.push(setup(&[(0, 2), (0, 1)], &[]));
+        searches.push(Setup {
+            watch: false,
+            ..setup(&[(0, 2), (0, 2)], &[])
+        });
         searches.push(setup(&[(0, 2), (0, 1)], &[I::Crash]));
+        searches.push(Setup {
+            watch: false,
+            ..setup(&[(0, 2), (0, 1)], I::ALL)
+        });
     }
     let mut reached = BTreeSet::new();
     for setup in searches {
@@ -110,8 +140,12 @@ fn every_sabotage_is_caught() {
     let two: &'static [_] = &[(0, 2), (1, 2)];
     type Case = (S, &'static [(u8, u8)], &'static [I], V);
     let cases: &[Case] = &[
-        (S::NoLookAgain, long, &[], V::BothSwapped),
+        (S::NoLookAgain, long, &[], V::Undone),
+        (S::HighestNotAsked, long, &[], V::NeverSeen),
+        (S::OwnNotAsked, one, &[I::Emptied], V::Undone),
+        (S::ExpectedNotAsked, one, &[I::Emptied], V::FollowsAnother),
         (S::NotStillThere, one, &[I::Removed], V::NeverSeen),
+        (S::UndoneBlindly, one, &[I::Emptied], V::Undone),
         (S::NoCompareAndSwap, one, &[], V::TermReused),
         (S::CleanUpTooGreedy, one, &[], V::Undone),
         (
@@ -130,13 +164,28 @@ fn every_sabotage_is_caught() {
         (S::NamedBeforeLocked, one, &[], V::BuriedAlive),
         (S::NamedBeforeWritten, one, &[], V::HalfARecord),
         (S::WakeUpBelieved, one, &[], V::DeadButNotCurrent),
+        (S::AnyRecordBelieved, one, &[], V::DeadButNotCurrent),
         (S::ClaimNotSynced, one, &[I::Boot], V::LostAtBoot),
         (S::DirectoryNotSynced, one, &[I::Boot], V::LostAtBoot),
+        (
+            S::FailedSyncIgnored,
+            one,
+            &[I::SyncFails, I::Boot],
+            V::LostAtBoot,
+        ),
+        (
+            S::BurntClaimUsed,
+            one,
+            &[I::SyncFails, I::Boot],
+            V::LostAtBoot,
+        ),
+        (S::GivesUpTheCurrent, one, &[I::Full], V::Undone),
         (S::ListedInTwoCalls, &[(0, 4), (0, 1)], &[], V::StaleRead),
         (S::OneAtATime, one, &[], V::Blocked),
     ];
     for &(sabotage, processes, incidents, expected) in cases {
         let sabotaged = Setup {
+            most_incidents: incidents.len() as u8,
             sabotage: Some(sabotage),
             watch: matches!(expected, V::BuriedAlive | V::DeadButNotCurrent),
             ..setup(processes, incidents)
