@@ -75,53 +75,47 @@ fn all_is_well(setup: &Setup) -> Found<Setup> {
 #[test]
 fn the_file_store_holds_to_its_rules() {
     use Incident as I;
-    let alone = Setup {
+    const ONE: (u8, u8) = (0, 1);
+    const TWO: (u8, u8) = (0, 2);
+    const ELSEWHERE: (u8, u8) = (1, 1);
+    let unwatched = |processes: &[_], incidents| Setup {
         watch: false,
-        ..setup(&[(0, 2), (0, 1)], &[])
+        ..setup(processes, incidents)
     };
-    let failing = |incidents| Setup {
-        watch: false,
-        ..setup(&[(0, 1), (0, 1)], incidents)
+    let away_and_back = Setup {
+        most_incidents: 2,
+        ..unwatched(&[ONE, ONE], &[I::Removed, I::Returned])
     };
     let mut searches = vec![
-        alone,
-        setup(&[(0, 1), (0, 1)], &[I::Crash]),
-        failing(&[I::SyncFails, I::Boot]),
-        failing(&[I::AnswerLost]),
-        failing(&[I::Full]),
-        failing(&[I::Emptied]),
-        Setup {
-            most_incidents: 2,
-            ..failing(&[I::Removed, I::Returned])
-        },
-        Setup {
-            watch: false,
-            ..setup(&[(0, 3), (0, 1)], &[I::AnswerLost, I::Full])
-        },
-        Setup {
-            watch: false,
-            ..setup(&[(0, 1), (0, 1), (0, 1)], &[])
-        },
+        unwatched(&[TWO, ONE], &[]),
+        unwatched(&[ONE, ONE, ONE], &[]),
+        unwatched(&[(0, 3)], &[I::Full, I::AnswerLost]),
+        unwatched(&[TWO], &[I::SyncFails, I::Boot]),
+        unwatched(&[ONE, ONE], &[I::Emptied]),
+        away_and_back,
+        setup(&[ONE, ONE], &[I::Crash]),
+        setup(&[ONE, ELSEWHERE], &[I::Crash]),
     ];
     if deep() {
-        searches.push(failing(I::ALL));
-        searches.push(setup(&[(0, 1), (1, 1)], &[]));
-        searches.push(setup(&[(0, 1), (0, 1), (0, 1)], &[]));
-        searches.push(setup(&[(0, 1), (0, 1), (0, 1)], &[I::Crash]));
-        searches.push(Setup {
-            watch: false,
-            ..setup(&[(0, 2), (0, 1), (0, 1)], &[])
-        });
-        searches.push(setup(&[(0, 2), (0, 1)], &[]));
-        searches.push(Setup {
-            watch: false,
-            ..setup(&[(0, 2), (0, 2)], &[])
-        });
-        searches.push(setup(&[(0, 2), (0, 1)], &[I::Crash]));
-        searches.push(Setup {
-            watch: false,
-            ..setup(&[(0, 2), (0, 1)], I::ALL)
-        });
+        searches.extend([
+            setup(&[TWO, TWO], &[]),
+            setup(&[TWO, ONE], &[I::Crash]),
+            setup(&[ONE, ONE, ONE], &[I::Crash]),
+            setup(&[ONE, ONE, ELSEWHERE], &[]),
+            setup(&[TWO, ELSEWHERE], &[I::Crash]),
+            unwatched(&[(0, 3), TWO], &[]),
+            unwatched(&[(0, 3), ONE], &[I::Full, I::AnswerLost]),
+            unwatched(&[TWO, ONE, ONE], &[]),
+            unwatched(
+                &[TWO, TWO],
+                &[I::Full, I::AnswerLost, I::SyncFails, I::Removed],
+            ),
+            unwatched(
+                &[ONE, ONE, ONE],
+                &[I::Full, I::AnswerLost, I::SyncFails, I::Removed],
+            ),
+            unwatched(&[TWO, ONE], I::ALL),
+        ]);
     }
     let mut reached = BTreeSet::new();
     for setup in searches {
