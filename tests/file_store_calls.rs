@@ -14,6 +14,7 @@ use rustix::process::Signal;
 
 /// However slow it is made, no call is given up.
 const LONG: &[&str] = &["--lease-duration=10m", "--retry-period=100ms"];
+
 const TRACED: &str = "trace=openat,flock,write,fdatasync,fsync,linkat,getdents64,newfstatat,statx";
 
 #[test]
@@ -89,11 +90,8 @@ fn calls_of_a_leader() -> Option<Vec<String>> {
     strace
         .arg(traces.path().join("thread"))
         .arg(node.get_program());
-    strace.args([
-        "--node-id=traced",
-        "--log-format=json",
-        "--lease-duration=1s",
-    ]);
+    strace.args(["--node-id=traced", "--log-format=json"]);
+    strace.args(LONG);
     strace.arg("--lock-dir").arg(cluster.dir());
     let mut node = Node::spawn("traced", strace);
     node.until("elected");
