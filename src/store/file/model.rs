@@ -96,7 +96,7 @@ fn the_file_store_holds_to_its_rules() {
     let mut searches = vec![
         unwatched(&[TWO, ONE], &[]),
         unwatched(&[ONE, ONE, ONE], &[]),
-        unwatched(&[(0, 3)], &[I::Full, I::AnswerLost]),
+        unwatched(&[(0, 4)], &[I::Full, I::AnswerLost]),
         unwatched(&[TWO], &[I::SyncFails, I::Boot]),
         unwatched(&[ONE, ONE], &[I::Emptied]),
         away_and_back,
@@ -180,6 +180,7 @@ fn every_sabotage_is_caught() {
             V::LostAtBoot,
         ),
         (S::GivesUpTheCurrent, one, &[I::Full], V::Undone),
+        (S::GivesUpTheOneBefore, one, &[I::Full], V::Undone),
         (S::ListedInTwoCalls, &[(0, 4), (0, 1)], &[], V::StaleRead),
         (S::OneAtATime, one, &[], V::Blocked),
     ];

@@ -42,6 +42,8 @@ pub(super) enum Sabotage {
     BurntClaimUsed,
     /// On a full disk the current revision gives up its name, too.
     GivesUpTheCurrent,
+    /// .. or the one before it does.
+    GivesUpTheOneBefore,
     /// The numbers are listed in two calls.
     ListedInTwoCalls,
     /// Who swaps waits until nobody else does, as behind a lock.

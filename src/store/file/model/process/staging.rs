@@ -33,6 +33,11 @@ impl World {
     pub(super) fn stages(&mut self, turn: Turn, step: &Step, call: &Call) -> Step {
         let p = turn.process;
         let d = self.processes[p].directory.unwrap_or_default();
+        let spared = match turn.sabotage {
+            Some(S::GivesUpTheCurrent) => 0,
+            Some(S::GivesUpTheOneBefore) => 1,
+            _ => 2,
+        };
         match (step, call.source) {
             (Step::Open, _) => self.makes(turn, call.asks),
             (Step::Lock, Some(claim)) => self.locks_it(turn, d, claim),
@@ -57,9 +62,7 @@ impl World {
             }
             (Step::Link, Some(claim)) => self.links(turn, d, call, claim),
             (Step::Oldest, _) => match self.directories[d].numbers.keys().next() {
-                Some(&oldest) if oldest + 1 < call.number || turn.is(S::GivesUpTheCurrent) => {
-                    Step::GivesUp(oldest)
-                }
+                Some(&oldest) if oldest + spared < call.number => Step::GivesUp(oldest),
                 _ => Step::Idle,
             },
             (Step::GivesUp(oldest), _) => {
