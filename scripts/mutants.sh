@@ -19,7 +19,7 @@ cargo mutants --output target/mutants-rules --cargo-arg=--lib \
 # What surrounds the store does not know its files.
 cargo mutants --output target/mutants-store \
     --cargo-arg=--lib --cargo-arg=--test=file_store --cargo-arg=--test=store_contract \
-    --cargo-arg=--test=file_work --cargo-arg=--test=faults --cargo-arg=--test=durability \
+    --cargo-arg=--test=file_work --cargo-arg=--test=faults --cargo-arg=--test=file_store_calls \
     --cargo-arg=--test=cli --file 'src/store/file/*.rs' \
     "$@" -- -- --skip election --skip driver --skip observer || failed=$?
 exit "$failed"

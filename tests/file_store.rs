@@ -10,6 +10,9 @@ use leader_demo::store::{Content, LeaseStore, Life, Observed, Revision, Swap, Wa
 use leader_demo::{FileStore, Holder, LockName, NodeId, Record, State, Term};
 use tokio::time::timeout;
 
+mod common;
+use common::mounts::Mounted;
+
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Long enough for a wake-up that should not come.
 const A_WHILE: Duration = Duration::from_millis(300);
@@ -272,6 +275,21 @@ async fn what_sessions_leave_behind_is_collected_and_the_living_are_spared() {
     let (_, _witness) = swap(&third, Some(first), &record(2)).await;
     tidied(&third).await;
     assert_eq!(lease.claims(), 2, "its own, and the one that waits");
+}
+
+/// Its writer may be alive on another machine: with the claim's name gone, it
+/// could not renew.
+#[tokio::test]
+async fn what_is_half_written_where_locks_prove_nothing_is_left_alone() {
+    let Some(overlay) = Mounted::overlay() else {
+        return;
+    };
+    let store = FileStore::open(overlay.path(), &LockName::new("x").unwrap()).unwrap();
+    let half_written = store.path().join("claims/half-written");
+    fs::write(&half_written, "").unwrap();
+    let (_, _witness) = swap(&store, None, &record(1)).await;
+    tidied(&store).await;
+    assert!(half_written.exists());
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::claim::Written;
 use super::directory::{Directory, LARGEST_RECORD};
+use super::filesystem::Filesystem;
 use crate::lease::{DecodeError, boot_id, decode};
 
 /// Removes what nobody uses any more, but for what is to be spared.
@@ -45,7 +46,10 @@ pub(super) fn remove_if_abandoned(directory: &Directory, name: &str) -> bool {
             Some(holder) => here.is_some() && holder.boot_id == here,
             None => true,
         },
-        Err(DecodeError::Garbled) => true,
+        // Perhaps another machine is just writing it, and links it next.
+        Err(DecodeError::Garbled) => {
+            rustix::fs::fstatfs(&file).is_ok_and(|at| Filesystem::from(&at).is_local())
+        }
         Err(DecodeError::Newer(_)) => false,
     };
     if abandoned {

@@ -468,11 +468,12 @@ fn silent_for(file: &std::fs::File) -> io::Result<Duration> {
 fn link_making_room(directory: &Directory, claim: &str, number: u64) -> Result<(), Errno> {
     let linked = directory.link(claim, number);
     if matches!(linked, Err(Errno::NOSPC | Errno::DQUOT)) {
-        // A name or an inode short: the oldest revision gives up its own, but
-        // never the current one, which is what a reader must find.
+        // A name or an inode short: the oldest revision gives up its own. Not
+        // the current one, which is what a reader must find; nor the one before,
+        // or else its writer, looking again only now, would take it back.
         let oldest = directory.numbers().ok().and_then(|n| n.first().copied());
         if let Some(oldest) = oldest
-            && oldest + 1 < number
+            && oldest + 2 < number
         {
             directory.unlink(oldest);
             return directory.link(claim, number);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::process::{Asks, Step};
+use super::process::{Asks, Step, Turn};
 use super::transition::Setup;
 use super::world::World;
 use crate::lease::{Holder, Record, State, Term};
@@ -88,7 +88,7 @@ fn moves(world: &World) -> Vec<Move> {
 fn imagine(world: &mut World, next: Move) -> usize {
     let p = match next {
         Move::Asks(p, asks) => {
-            world.ask(p, asks, false);
+            world.ask(Turn::of(p), asks);
             p
         }
         Move::Tidies(p) => {
@@ -101,7 +101,7 @@ fn imagine(world: &mut World, next: Move) -> usize {
         }
     };
     while world.processes[p].step != Step::Idle {
-        world.run(p, None, false, false);
+        world.run(Turn::of(p));
         world.observe();
     }
     p

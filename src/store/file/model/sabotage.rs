@@ -4,8 +4,16 @@
 pub(super) enum Sabotage {
     /// A linked number is success, whatever was cleaned up meanwhile.
     NoLookAgain,
-    /// Nobody asks whether the directory is still the one at the path.
+    /// Looking again, nobody asks whether the new number is the highest,
+    HighestNotAsked,
+    /// .. whether it is the own claim's,
+    OwnNotAsked,
+    /// .. whether what was read is still there,
+    ExpectedNotAsked,
+    /// .. whether the directory is still the one at the path.
     NotStillThere,
+    /// What is taken back is whatever has that number by now.
+    UndoneBlindly,
     /// Who failed to link the next number takes the one after it.
     NoCompareAndSwap,
     /// Clean-up takes the new revision, too.
@@ -22,10 +30,20 @@ pub(super) enum Sabotage {
     NamedBeforeWritten,
     /// Nobody asks whether a claim whose lock is free is still the record.
     WakeUpBelieved,
+    /// Any record there is will do.
+    AnyRecordBelieved,
     /// A claim's content may be lost in a power failure.
     ClaimNotSynced,
     /// A term's first number may be lost in a power failure.
     DirectoryNotSynced,
+    /// A sync of the directory that failed is success.
+    FailedSyncIgnored,
+    /// A claim whose sync failed is linked all the same, the next time.
+    BurntClaimUsed,
+    /// On a full disk the current revision gives up its name, too.
+    GivesUpTheCurrent,
+    /// .. or the one before it does.
+    GivesUpTheOneBefore,
     /// The numbers are listed in two calls.
     ListedInTwoCalls,
     /// Who swaps waits until nobody else does, as behind a lock.

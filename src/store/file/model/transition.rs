@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::process::{Asks, Process, Step, Waiter};
+use super::process::{Asks, Process, Step, Turn, Waiter};
 use super::sabotage::Sabotage;
 use super::world::{Directory, Violation, World, unsynced};
 use crate::search::Model;
@@ -28,14 +28,42 @@ pub(super) enum Incident {
     Crash,
     /// The directory is moved away. Whoever has it open may go on in it.
     Removed,
-    /// A sync of the directory fails.
+    /// It is moved back, before another is made.
+    Returned,
+    /// A person removes all numbers.
+    Emptied,
+    /// A sync fails, of a claim or of the directory.
     SyncFails,
+    /// There is no room for another name.
+    Full,
+    /// The disk fails while a process looks again: it is not told whether its
+    /// swap took effect.
+    AnswerLost,
     /// The power fails, and all processes start anew.
     Boot,
 }
 
 impl Incident {
-    pub(super) const ALL: &[Self] = &[Self::Crash, Self::Removed, Self::SyncFails, Self::Boot];
+    pub(super) const ALL: &[Self] = &[
+        Self::Crash,
+        Self::Removed,
+        Self::SyncFails,
+        Self::Full,
+        Self::AnswerLost,
+        Self::Boot,
+    ];
+
+    /// What can go wrong with a system call.
+    const fn of(step: &Step) -> Option<Self> {
+        Some(match step {
+            Step::Sync | Step::TookEffect(_) => Self::SyncFails,
+            Step::Link => Self::Full,
+            Step::Numbers | Step::Mine(_) | Step::Follows(_) | Step::StillThere(_) => {
+                Self::AnswerLost
+            }
+            _ => return None,
+        })
+    }
 }
 
 /// One thing that can happen. The number says to which process.
@@ -52,8 +80,11 @@ pub(super) enum Transition {
     /// The lease is over for who led: its witness is closed.
     StepsDown(usize),
     Crash(usize),
-    SyncFails(usize),
+    /// Its next system call fails.
+    Fails(usize),
     Removed,
+    Returned,
+    Emptied,
     /// What was not synced is lost, but for what these bits name.
     Boot(u32),
 }
@@ -70,13 +101,17 @@ pub(super) enum Goal {
     LostTheRace,
     /// A claim was collected before it could be linked.
     StagedAgain,
+    /// The answer to a renewal was lost, and it went on from there: rule 6.
+    WentOn,
+    /// On a full disk the oldest revision gave up its name.
+    MadeRoom,
     /// A collector looked at a claim before it was locked.
     LookedAt,
     Collected,
 }
 
 impl Goal {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::TakenOver,
         Self::Renewed,
         Self::Released,
@@ -84,6 +119,8 @@ impl Goal {
         Self::LinkUndone,
         Self::LostTheRace,
         Self::StagedAgain,
+        Self::WentOn,
+        Self::MadeRoom,
         Self::LookedAt,
         Self::Collected,
     ];
@@ -100,6 +137,8 @@ impl Goal {
             (Step::Unlink, _) => Self::LinkUndone,
             (Step::Link, Step::List) => Self::LostTheRace,
             (Step::Link, Step::Open) => Self::StagedAgain,
+            (Step::Load(_), Step::Idle) if after.leading.is_some() => Self::WentOn,
+            (Step::GivesUp(_), _) => Self::MadeRoom,
             (Step::Lock, Step::Open) => Self::LookedAt,
             (Step::Remove { .. }, _) => Self::Collected,
             _ if before.waiter != after.waiter && matches!(after.waiter, Waiter::Died(_)) => {
@@ -121,13 +160,17 @@ impl Setup {
         let newcomer = world.processes.len();
         let process = Process::new(0, 2);
         world.processes.push(process);
+        let turn = Turn {
+            sabotage: self.sabotage,
+            ..Turn::of(newcomer)
+        };
         for asks in [Asks::Read, Asks::Acquire] {
-            world.ask(newcomer, asks, false);
+            world.ask(turn, asks);
             for _ in 0..40 {
                 if world.processes[newcomer].step == Step::Idle {
                     break;
                 }
-                world.run(newcomer, self.sabotage, false, false);
+                world.run(turn);
                 world.observe();
             }
         }
@@ -177,8 +220,8 @@ impl Model for Setup {
                 }
             } else {
                 possible.push(T::Runs(p));
-                if matches!(process.step, Step::TookEffect(_)) && may(Incident::SyncFails) {
-                    possible.push(T::SyncFails(p));
+                if Incident::of(&process.step).is_some_and(may) {
+                    possible.push(T::Fails(p));
                 }
             }
             let watches = self.watch && process.leading.is_none() && process.waiter == Waiter::None;
@@ -192,8 +235,15 @@ impl Model for Setup {
                 possible.push(T::Crash(p));
             }
         }
-        if may(Incident::Removed) && world.path.is_some() {
+        let there = world.path.is_some();
+        if may(Incident::Removed) && there {
             possible.push(T::Removed);
+        }
+        if may(Incident::Returned) && !there && world.directories.len() == 1 {
+            possible.push(T::Returned);
+        }
+        if may(Incident::Emptied) && there {
+            possible.push(T::Emptied);
         }
         if may(Incident::Boot) {
             let lost = world.directories.iter().map(unsynced).map(|u| u.len());
@@ -204,14 +254,20 @@ impl Model for Setup {
 
     fn apply(&self, world: &mut World, next: &Transition, goals: &mut BTreeSet<Goal>) {
         use Transition as T;
-        let removable = self.removable(world);
+        let turn = |process, fails| Turn {
+            process,
+            sabotage: self.sabotage,
+            fails,
+            removable: self.removable(world),
+        };
         let before = match next {
             T::Runs(p) | T::Waits(p) => Some((*p, world.processes[*p].clone())),
             _ => None,
         };
         match *next {
-            T::Asks(p, asks) => world.ask(p, asks, removable),
-            T::Runs(p) => world.run(p, self.sabotage, removable, false),
+            T::Asks(p, asks) => world.ask(turn(p, false), asks),
+            T::Runs(p) => world.run(turn(p, false)),
+            T::Fails(p) => world.run(turn(p, true)),
             T::Tidies(p) => world.tidy(p),
             T::Watches(p) => {
                 if let Some(Some(seen)) = world.processes[p].seen {
@@ -221,13 +277,14 @@ impl Model for Setup {
             T::Waits(p) => world.wait(p, self.sabotage),
             T::StepsDown(p) => world.processes[p].leading = None,
             T::Crash(p) => world.processes[p].die(),
-            T::SyncFails(p) => world.run(p, self.sabotage, removable, true),
             T::Removed => world.path = None,
+            T::Returned => world.path = Some(0),
+            T::Emptied => world.empty(),
             T::Boot(kept) => world.boot(kept, 2),
         }
         if matches!(
             next,
-            T::Crash(_) | T::SyncFails(_) | T::Removed | T::Boot(_)
+            T::Crash(_) | T::Fails(_) | T::Removed | T::Returned | T::Emptied | T::Boot(_)
         ) {
             world.left -= 1;
         }
@@ -245,7 +302,7 @@ impl Model for Setup {
     fn tell(&self, world: &mut World, next: &Transition) -> String {
         use Transition as T;
         let doing = match next {
-            T::Runs(p) | T::SyncFails(p) => format!(" {:?}", world.processes[*p].step),
+            T::Runs(p) | T::Fails(p) => format!(" {:?}", world.processes[*p].step),
             T::Waits(p) => format!(" {:?}", world.processes[*p].waiter),
             _ => String::new(),
         };

@@ -63,6 +63,8 @@ pub(super) enum Violation {
     NeverSeen,
     /// A swap was answered "done" and is not there any more.
     Undone,
+    /// A swap was answered "done" that replaced another record than it expected.
+    FollowsAnother,
     TermReused,
     /// A power failure took an acquisition that had been answered.
     LostAtBoot,
@@ -137,6 +139,11 @@ impl World {
         here.any(|p| p.locks(inode))
     }
 
+    /// Whether the filesystem is this machine's own.
+    pub(super) fn all_on(&self, machine: u8) -> bool {
+        self.processes.iter().all(|p| p.machine == machine)
+    }
+
     /// Whether a collector has a shared lock on it, for a moment.
     pub(super) fn is_looked_at(&self, inode: u8, machine: u8) -> bool {
         let holds = |p: &Process| matches!(&p.step, Step::Remove { file, .. } if *file == inode);
@@ -159,6 +166,20 @@ impl World {
             .map_or(Current::Refused, |(number, file)| {
                 Current::Term(self.file(*file).term + (top - number))
             })
+    }
+
+    /// A person removes all numbers, and leaves the rest. What was answered is
+    /// gone, and so is what the judge could hold others to.
+    pub(super) fn empty(&mut self) {
+        let Some(at) = self.path else {
+            return;
+        };
+        let directory = &mut self.directories[at];
+        directory.numbers.clear();
+        directory.answered = 0;
+        directory.acquired = 0;
+        directory.top = None;
+        self.processes.iter_mut().for_each(Process::emptied);
     }
 
     /// The machine's power fails: locks and processes go, files stay. Of what
