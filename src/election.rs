@@ -444,11 +444,10 @@ impl Election {
             Wake::Changed(None) => self.due = now,
             Wake::Changed(seen) => self.saw(now, seen, actions),
             Wake::HolderDied(seen) => {
-                self.saw(now, Some(seen.clone()), actions);
+                self.saw(now, Some(seen), actions);
                 // Whose lock is free already will not wake anybody again.
                 actions.retain(|action| !matches!(action, Action::Watch(_)));
                 if let Some(sight) = &mut self.sight
-                    && sight.current.as_ref() == Some(&seen)
                     && now < sight.claimable_at
                 {
                     // Rule 4: whose holder died may be taken at once.
