@@ -6,7 +6,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help build demo run run-node1 run-node2 run-node3 demo-parallel kill-demo \
-	test test-coverage test-race sim stress-run chaos fuzz mutants bench bench-peers deps-peers profile check install uninstall clean
+	test test-coverage test-race sim sim-scale stress-run chaos fuzz mutants bench bench-peers deps-peers profile check install uninstall clean
 
 # Which lock, for every target that runs nodes; unset, the program's defaults.
 ifdef LOCK_DIR
@@ -68,6 +68,9 @@ test-race: ## Every interleaving of the rules; ROUNDS=5 of the concurrency tests
 sim: ## Elections under faults on virtual time: SEEDS=10000; SEED=7 tells that one
 	@$(if $(SEED),SIM_SEED='$(SEED)') SIM_SEEDS='$(or $(SEEDS),10000)' \
 		cargo test --quiet --profile simulation --test simulation
+
+sim-scale: ## What 1 to 1,000 candidates cost: writes docs/SCALE.md and docs/scale.svg
+	@SIM_SCALE=write cargo test --quiet --profile simulation --test scale
 
 stress-run: ## Kill and freeze `run` at random: DURATION=10m SEED=7 NODES=4
 	@STRESS_DURATION='$(or $(DURATION),1m)' \

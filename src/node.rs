@@ -144,24 +144,11 @@ impl NodeBuilder {
         let timing = Timing::new(self.lease_duration, self.renew_deadline, self.retry_period)?;
         let me = Holder::here(node_id)?;
         let timer = clock.timer()?;
-        let (commands, inbox) = mpsc::unbounded_channel();
-        let (publish, standing) = watch::channel(Standing::default());
-        let health = Arc::new(Health::new(clock.now()));
-        let shared = Arc::new(Shared {
-            me: me.clone(),
-            timing,
-            clock: clock.clone(),
-            standing,
-            health: health.clone(),
-            commands,
-        });
-        let election = Election::new(me, timing);
-        let weak = Arc::downgrade(&shared);
+        let (shared, driver) = Shared::new(me, timing, clock.clone());
         if let Some(requests) = store.requests() {
             let timer = clock.timer()?;
-            tokio::spawn(attend(weak.clone(), requests, clock.clone(), timer));
+            tokio::spawn(attend(Arc::downgrade(&shared), requests, clock, timer));
         }
-        let driver = Driver::new(election, clock, inbox, publish, health, weak);
         tokio::spawn(driver.drive(store, timer));
         Ok(Node { shared })
     }
@@ -360,6 +347,25 @@ impl Node {
 }
 
 impl Shared {
+    /// A node, and what makes it one once it is driven.
+    pub(crate) fn new(me: Holder, timing: Timing, clock: Arc<dyn Clock>) -> (Arc<Self>, Driver) {
+        let (commands, inbox) = mpsc::unbounded_channel();
+        let (publish, standing) = watch::channel(Standing::default());
+        let health = Arc::new(Health::new(clock.now()));
+        let shared = Arc::new(Self {
+            me: me.clone(),
+            timing,
+            clock: clock.clone(),
+            standing,
+            health: health.clone(),
+            commands,
+        });
+        let election = Election::new(me, timing);
+        let weak = Arc::downgrade(&shared);
+        let driver = Driver::new(election, clock, inbox, publish, health, weak);
+        (shared, driver)
+    }
+
     pub(crate) fn tell(&self, command: Command) {
         // A driver that is gone has nothing left to be told.
         let _ = self.commands.send(command);
@@ -370,7 +376,7 @@ impl Shared {
         self.belief_at(self.clock.now()).map(|(term, _)| term)
     }
 
-    fn belief_at(&self, now: BootTime) -> Option<(Term, BootTime)> {
+    pub(crate) fn belief_at(&self, now: BootTime) -> Option<(Term, BootTime)> {
         // A forked child has a copy of the belief, but nobody renews it there.
         if self.me.pid.map(std::num::NonZeroU32::get) != Some(std::process::id()) {
             return None;

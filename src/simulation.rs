@@ -20,16 +20,23 @@
 //! than all before it. And once the faults are over, somebody leads within a
 //! lease duration and two retry periods.
 
+mod agenda;
+mod asker;
 mod check;
 mod desk;
 mod faults;
+mod machine;
 mod plan;
 mod random;
 mod register;
 mod report;
+pub mod scale;
 mod seat;
+mod statements;
 #[cfg(test)]
 mod tests;
+mod turn;
+mod way;
 mod world;
 
 pub use plan::{Fault, Plan};

@@ -218,7 +218,7 @@ fn text(output: &Output) -> String {
     String::from_utf8([&output.stdout[..], &output.stderr].concat()).unwrap()
 }
 
-const TARGETS: [&str; 25] = [
+const TARGETS: [&str; 26] = [
     "help",
     "build",
     "demo",
@@ -232,6 +232,7 @@ const TARGETS: [&str; 25] = [
     "test-coverage",
     "test-race",
     "sim",
+    "sim-scale",
     "stress-run",
     "chaos",
     "fuzz",

@@ -43,7 +43,7 @@ impl Checker {
 /// The longest that nobody leads once the faults are over: a look that had to
 /// wait for two retry periods, then the lease. No clock is slower than ours.
 pub(super) fn patience(plan: &Plan) -> Duration {
-    let timing = &plan.timing;
+    let timing = plan.longest_timing();
     // A look and an acquisition, and four late wake-ups.
     let calls = plan.round_trip * 3 + LATEST_WAKE_UP * 4;
     timing.lease_duration() + timing.retry_period() * 2 + calls

@@ -17,6 +17,20 @@ use crate::store::{Answer, LeaseStore, Observed, Revision, StoreError, Swap, Wak
 #[derive(Default)]
 pub(super) struct Desk {
     now: AtomicU64,
+    lease: Place,
+    requests: Place,
+}
+
+/// The two registers of an election.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Book {
+    Lease,
+    Requests,
+}
+
+/// Each has a task of its own, with its timer.
+#[derive(Default)]
+struct Place {
     /// What the timer was set to last.
     deadline: AtomicU64,
     papers: Mutex<Papers>,
@@ -49,24 +63,20 @@ impl Desk {
         self.now.store(now.as_nanos(), Relaxed);
     }
 
-    pub(super) fn deadline(&self) -> BootTime {
-        BootTime::from_nanos(self.deadline.load(Relaxed))
+    const fn place(&self, book: Book) -> &Place {
+        match book {
+            Book::Lease => &self.lease,
+            Book::Requests => &self.requests,
+        }
     }
 
-    pub(super) fn papers(&self) -> MutexGuard<'_, Papers> {
-        self.papers.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn deadline(&self, book: Book) -> BootTime {
+        BootTime::from_nanos(self.place(book).deadline.load(Relaxed))
     }
 
-    fn ask(&self, what: Asked) -> impl Future<Output = Answered> + Send + '_ {
-        let mut papers = self.papers();
-        let number = papers.new_number();
-        papers.asked = Some((number, what));
-        poll_fn(
-            move |_| match self.papers().answer.take_if(|(to, _)| *to == number) {
-                Some((_, answer)) => Poll::Ready(answer),
-                None => Poll::Pending,
-            },
-        )
+    pub(super) fn papers(&self, book: Book) -> MutexGuard<'_, Papers> {
+        let papers = self.place(book).papers.lock();
+        papers.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -85,8 +95,24 @@ impl Papers {
     }
 }
 
-/// The desk as the driver has it.
-pub(super) struct AtDesk(pub(super) Arc<Desk>);
+/// The desk as who looks after one of the registers has it.
+pub(super) struct AtDesk(pub(super) Arc<Desk>, pub(super) Book);
+
+impl AtDesk {
+    fn ask(&self, what: Asked) -> impl Future<Output = Answered> + Send + '_ {
+        let mut papers = self.0.papers(self.1);
+        let number = papers.new_number();
+        papers.asked = Some((number, what));
+        drop(papers);
+        poll_fn(move |_| {
+            let mut papers = self.0.papers(self.1);
+            match papers.answer.take_if(|(to, _)| *to == number) {
+                Some((_, answer)) => Poll::Ready(answer),
+                None => Poll::Pending,
+            }
+        })
+    }
+}
 
 impl Clock for AtDesk {
     fn now(&self) -> BootTime {
@@ -94,13 +120,14 @@ impl Clock for AtDesk {
     }
 
     fn timer(&self) -> io::Result<Box<dyn Timer>> {
-        Ok(Box::new(Self(self.0.clone())))
+        Ok(Box::new(Self(self.0.clone(), self.1)))
     }
 }
 
 impl Timer for AtDesk {
     fn wait_until(&mut self, at: BootTime) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        self.0.deadline.store(at.as_nanos(), Relaxed);
+        let deadline = &self.0.place(self.1).deadline;
+        deadline.store(at.as_nanos(), Relaxed);
         Box::pin(poll_fn(move |_| match self.now() >= at {
             true => Poll::Ready(()),
             false => Poll::Pending,
@@ -110,7 +137,7 @@ impl Timer for AtDesk {
 
 impl LeaseStore for AtDesk {
     fn read(&self) -> Answer<'_, Result<Option<Observed>, StoreError>> {
-        let answer = self.0.ask(Asked::Read);
+        let answer = self.ask(Asked::Read);
         Box::pin(async {
             match answer.await {
                 Answered::Read(current) => Ok(current),
@@ -124,7 +151,7 @@ impl LeaseStore for AtDesk {
         expected: Option<Revision>,
         next: Record,
     ) -> Answer<'_, Result<Swap, StoreError>> {
-        let answer = self.0.ask(Asked::Swap(expected, next));
+        let answer = self.ask(Asked::Swap(expected, next));
         Box::pin(async {
             match answer.await {
                 Answered::Swap(swap) => Ok(swap),
@@ -134,15 +161,19 @@ impl LeaseStore for AtDesk {
     }
 
     fn changed(&self, seen: Revision) -> Answer<'_, Wake> {
-        let mut papers = self.0.papers();
+        let mut papers = self.0.papers(self.1);
         let number = papers.new_number();
         papers.watches = Some((number, seen));
         Box::pin(poll_fn(move |_| {
-            match self.0.papers().wake.take_if(|(to, _)| *to == number) {
+            match self.0.papers(self.1).wake.take_if(|(to, _)| *to == number) {
                 Some((_, wake)) => Poll::Ready(wake),
                 None => Poll::Pending,
             }
         }))
+    }
+
+    fn requests(&self) -> Option<Arc<dyn LeaseStore>> {
+        Some(Arc::new(Self(self.0.clone(), Book::Requests)))
     }
 }
 

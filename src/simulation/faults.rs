@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use super::agenda::Event;
 use super::plan::Fault;
 use super::report::Happening;
-use super::world::{Event, World};
+use super::world::World;
 use crate::driver::Command;
+#[cfg(test)]
+use crate::election::Sabotage;
+use crate::request::Wish;
 
 impl World<'_> {
     /// One more fault, and the time of the next.
@@ -23,10 +27,20 @@ impl World<'_> {
             Some(leader) if self.random.once_in(2) => *leader,
             _ => self.random.one_of(&all),
         };
-        if fault.hits_all() {
+        if self.hits_all(fault) {
             self.strike(None, &all, fault);
         } else if self.seats[target].running.is_some() {
             self.strike(Some(target), &[target], fault);
+        }
+    }
+
+    /// Whether all nodes suffer at once.
+    fn hits_all(&self, fault: Fault) -> bool {
+        match fault {
+            Fault::Unreachable => true,
+            // Elsewhere each node has a machine of its own.
+            Fault::Sleep => self.plan.one_machine,
+            _ => false,
         }
     }
 
@@ -39,18 +53,34 @@ impl World<'_> {
         let until = self.now + Duration::from_nanos(length);
         let life = whom.map_or(0, |node| self.seats[node].life);
         self.note(whom, life, Happening::Fault(fault));
-        self.calm = self.calm.max(until);
+        self.calm_not_before(until);
         for &node in nodes {
             self.seats[node].suffers(fault, until);
+            #[cfg(test)]
+            if fault == Fault::Sleep {
+                self.seats[node].asleep_from.get_or_insert(self.now);
+            }
             match fault {
                 Fault::Kill => self.kill(node, until),
+                Fault::Reconfigure => {
+                    self.reconfigure(node);
+                    self.kill(node, until);
+                }
                 Fault::Term => self.tell(node, Command::Stop),
+                Fault::Resign if self.plan.has(Fault::HandOver) => self.ask(Wish::Resign),
                 Fault::Resign => self.tell(node, Command::Resign),
+                Fault::HandOver => {
+                    let to = self
+                        .random
+                        .once_in(2)
+                        .then(|| self.seats[node].name.clone());
+                    self.ask(Wish::HandOver { to });
+                }
                 Fault::Freeze | Fault::Sleep => self.freeze(node),
                 _ => {}
             }
         }
-        if !matches!(fault, Fault::Kill | Fault::Term | Fault::Resign) {
+        if fault.lasts() {
             self.at(until, Event::Over(whom, life, fault));
         }
     }
@@ -60,19 +90,29 @@ impl World<'_> {
         self.at(until, Event::Start(node));
     }
 
+    /// From its next start on, twice as long, or as before.
+    fn reconfigure(&mut self, node: usize) {
+        let seat = &mut self.seats[node];
+        seat.timing = match seat.timing == self.plan.timing {
+            true => self.plan.longest_timing(),
+            false => self.plan.timing,
+        };
+    }
+
     fn freeze(&mut self, node: usize) {
-        if self.seats[node].running.is_some() {
-            self.seats[node].frozen = true;
+        let seat = &mut self.seats[node];
+        if seat.running.is_some() {
+            seat.frozen = true;
             #[cfg(test)]
-            if self.sabotage == Some(crate::election::Sabotage::FrozenIsDead) {
+            if self.sabotage == Some(Sabotage::FrozenIsDead) {
                 self.wake_watchers();
             }
         }
     }
 
-    fn tell(&mut self, node: usize, command: Command) {
+    pub(super) fn tell(&mut self, node: usize, command: Command) {
         if let Some(running) = &self.seats[node].running {
-            running.commands.send(command).expect("it runs");
+            running.node.tell(command);
             self.poll(node);
         }
     }
@@ -91,6 +131,10 @@ impl World<'_> {
         self.note(whom, life, Happening::Over(fault));
         for &node in nodes {
             let seat = &mut self.seats[node];
+            #[cfg(test)]
+            if self.sabotage == Some(Sabotage::ClockSleeps) && fault == Fault::Sleep {
+                seat.wakes_with_a_clock_that_slept(self.now);
+            }
             let still = [Fault::Freeze, Fault::Sleep];
             if seat.frozen && !still.into_iter().any(|why| seat.has(why, self.now)) {
                 seat.frozen = false;

@@ -44,7 +44,7 @@ pub enum Fault {
     Term,
     /// SIGSTOP, and SIGCONT later.
     Freeze,
-    /// All nodes are frozen at once, as when their machine sleeps.
+    /// Its machine sleeps, and with it every node that is on it.
     Sleep,
     /// It cannot reach the store: calls fail or are not answered; some land later.
     Partition,
@@ -62,11 +62,16 @@ pub enum Fault {
     Slow,
     /// If it leads, it is asked to resign.
     Resign,
+    /// Whoever leads is asked to hand over, to it or to anyone. The asker may
+    /// lose patience.
+    HandOver,
+    /// Killed, and started anew with durations twice as long, or as before.
+    Reconfigure,
 }
 
 impl Plan {
-    /// Five nodes for a minute under every fault there is; timing, round trip
-    /// and clocks as the seed will have them.
+    /// Five nodes for a minute under almost every fault there is; which, and
+    /// timing, round trip and clocks as the seed will have them.
     pub fn seeded(seed: u64) -> Self {
         // Other numbers than those the run itself draws.
         let mut random = Random::new(!seed);
@@ -76,12 +81,16 @@ impl Plan {
         let timing = Timing::new(tenth * 10, Some(renew_deadline), Some(retry_period))
             .expect("durations that fit together");
         let most = (tenth * 10).div_duration_f64(renew_deadline) * 0.999;
+        let mut faults = Fault::ALL.to_vec();
+        // To look for requests takes most of the time, and longer leases hide
+        // leaders that come too late.
+        faults.extend(Fault::MORE.iter().filter(|_| random.below(4) == 0));
         Self {
             seed,
             nodes: 5,
             timing,
             duration: Duration::from_secs(60),
-            faults: Fault::ALL.to_vec(),
+            faults,
             pause: tenth * random.one_of(&[1, 2, 5, 5]),
             round_trip: Duration::from_micros(random.one_of(&[100, 1_000, 50_000, 300_000])),
             clock_ratio: random.one_of(&[1.0, 1.001, most]),
@@ -89,10 +98,29 @@ impl Plan {
             heartbeat: None,
         }
     }
+
+    pub(super) fn has(&self, fault: Fault) -> bool {
+        self.faults.contains(&fault)
+    }
+
+    /// Of all that its nodes may keep to.
+    pub(super) fn longest_timing(&self) -> Timing {
+        if !self.has(Fault::Reconfigure) {
+            return self.timing;
+        }
+        let [lease, renew, retry] = [
+            self.timing.lease_duration(),
+            self.timing.renew_deadline(),
+            self.timing.retry_period(),
+        ]
+        .map(|duration| duration * 2);
+        // Too long a lease is none.
+        Timing::new(lease, Some(renew), Some(retry)).unwrap_or(self.timing)
+    }
 }
 
 impl Fault {
-    /// All there are.
+    /// All that can be asked for by name.
     pub const ALL: [Self; 12] = [
         Self::Kill,
         Self::Term,
@@ -107,6 +135,11 @@ impl Fault {
         Self::Slow,
         Self::Resign,
     ];
+
+    /// Of seeded plans alone: `judge` knows of one lease duration, and of no requests.
+    pub const MORE: [Self; 2] = [Self::HandOver, Self::Reconfigure];
+
+    pub(super) const COUNT: usize = Self::ALL.len() + Self::MORE.len();
 
     /// The word for it.
     pub const fn as_str(self) -> &'static str {
@@ -123,12 +156,17 @@ impl Fault {
             Self::Errors => "errors",
             Self::Slow => "slow",
             Self::Resign => "resign",
+            Self::HandOver => "hand-over",
+            Self::Reconfigure => "reconfigure",
         }
     }
 
-    /// Whether it hits all nodes at once.
-    pub(super) const fn hits_all(self) -> bool {
-        matches!(self, Self::Sleep | Self::Unreachable)
+    /// Whether it is over only some time later.
+    pub(super) const fn lasts(self) -> bool {
+        !matches!(
+            self,
+            Self::Kill | Self::Term | Self::Resign | Self::HandOver | Self::Reconfigure
+        )
     }
 }
 

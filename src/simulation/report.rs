@@ -102,8 +102,11 @@ pub enum Violation {
     TwoLeaders,
     /// A leadership has a term that is not higher than all before it.
     TermReused,
-    /// A node leads while the store does not have its record.
+    /// A node leads, or says so, while the store does not have its record, or
+    /// for longer than others leave it to it.
     OutsideItsLease,
+    /// What was left to a successor was taken by another within the lease.
+    TakenFromTheSuccessor,
     /// The faults are over, and for too long nobody leads.
     NoLeader,
 }
@@ -116,6 +119,10 @@ pub struct Calls {
     pub reads: u64,
     /// Attempts to replace it.
     pub swaps: u64,
+    /// Those that took effect.
+    pub swaps_done: u64,
+    /// Looks at the requests to the leader, and steps taken there.
+    pub requests: u64,
 }
 
 impl Report {
@@ -142,6 +149,7 @@ impl fmt::Display for Violation {
             Self::TwoLeaders => "two nodes lead",
             Self::TermReused => "a term was used twice, or is lower than an earlier one",
             Self::OutsideItsLease => "a node leads while the store does not have its record",
+            Self::TakenFromTheSuccessor => "what was left to one node was taken by another",
             Self::NoLeader => "the faults are over, and for too long nobody leads",
         })
     }

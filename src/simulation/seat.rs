@@ -1,27 +1,31 @@
 //! One node: its clock, what is wrong with it, and its election while it runs.
 
 use std::future::Future;
+use std::num::NonZeroU32;
 use std::pin::Pin;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
-use super::desk::{AtDesk, Desk};
-use super::plan::Fault;
+use super::desk::{AtDesk, Book, Desk};
+use super::plan::{Fault, Plan};
 use super::random::Random;
 use crate::change::Notice;
 use crate::clock::{BootTime, Clock};
-use crate::driver::{Command, Driver, Standing};
-use crate::election::Election;
-use crate::health::Health;
+use crate::driver::Command;
 use crate::lease::{Holder, SessionId, Term};
 use crate::name::NodeId;
+use crate::node::Shared;
+use crate::request::attend;
+use crate::store::LeaseStore;
 use crate::timing::Timing;
 
 pub(super) struct Seat {
-    name: NodeId,
+    pub(super) name: NodeId,
+    /// What its flags say, the next time it is started.
+    pub(super) timing: Timing,
     /// In parts of [`SAME`], which is as fast as ours.
     rate: u64,
     /// What its clock said when ours said 0.
@@ -32,23 +36,26 @@ pub(super) struct Seat {
     pub(super) running: Option<Running>,
     pub(super) frozen: bool,
     /// When each kind of fault is over.
-    until: [Duration; Fault::ALL.len()],
+    until: [Duration; Fault::COUNT],
     #[cfg(test)]
     pub(super) sabotage: Option<crate::election::Sabotage>,
+    #[cfg(test)]
+    pub(super) asleep_from: Option<Duration>,
 }
 
 /// A process.
 pub(super) struct Running {
     pub(super) desk: Arc<Desk>,
-    pub(super) drive: Pin<Box<dyn Future<Output = ()> + Send>>,
-    pub(super) commands: mpsc::UnboundedSender<Command>,
-    pub(super) standing: watch::Receiver<Standing>,
+    pub(super) node: Arc<Shared>,
+    drive: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// It looks for requests, if this is an election in which somebody may ask.
+    attend: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     pub(super) notices: mpsc::UnboundedReceiver<Notice>,
     pub(super) session: SessionId,
     /// "I lead", as after its last step, and until when.
     pub(super) belief: Option<(Term, BootTime)>,
-    /// What its timer is set to, by its clock.
-    pub(super) alarm: BootTime,
+    /// What its timers are set to, by its clock.
+    pub(super) alarms: [BootTime; 2],
     /// The wait for an early wake-up that it is in.
     pub(super) watches: Option<u64>,
 }
@@ -60,23 +67,26 @@ impl Running {
     pub(super) fn turn(&mut self, clock: BootTime) -> bool {
         self.desk.set_clock(clock);
         let mut nobody = Context::from_waker(Waker::noop());
+        if let Some(attend) = &mut self.attend {
+            // It ends only after what it tells.
+            let _ = attend.as_mut().poll(&mut nobody);
+        }
         let ended = self.drive.as_mut().poll(&mut nobody).is_ready();
-        let standing = self.standing.borrow();
-        let belief = standing.belief.as_ref();
-        self.belief = belief.map(|belief| (belief.term, belief.valid_until));
+        self.belief = self.node.belief_at(clock);
         ended
     }
 }
 
 impl Seat {
-    /// Its clock is at most `ratio` times as fast as ours.
-    pub(super) fn new(n: usize, ratio: f64, random: &mut Random) -> Self {
-        let most = ((ratio - 1.0).max(0.0) * SAME as f64) as u64;
+    /// Its clock is at most `plan.clock_ratio` times as fast as ours.
+    pub(super) fn new(n: usize, plan: &Plan, random: &mut Random) -> Self {
+        let most = ((plan.clock_ratio - 1.0).max(0.0) * SAME as f64) as u64;
         // The extremes are what matters most.
         let any = random.below(most + 1);
         let faster = random.one_of(&[0, most, any]);
         Self {
             name: NodeId::new(&format!("node-{}", n + 1)).expect("a name"),
+            timing: plan.timing,
             rate: SAME + faster,
             offset: random.below(1 << 50),
             life: 0,
@@ -85,46 +95,51 @@ impl Seat {
             until: Default::default(),
             #[cfg(test)]
             sabotage: None,
+            #[cfg(test)]
+            asleep_from: None,
         }
     }
 
-    pub(super) fn start(&mut self, now: Duration, timing: Timing, random: &mut Random) {
+    pub(super) fn start(&mut self, now: Duration, attends: bool, random: &mut Random) {
         let session =
             SessionId::from_u128(u128::from(random.next()) << 64 | u128::from(random.next()));
         let me = Holder {
             node_id: self.name.clone(),
             session,
             host: "simulated".into(),
-            pid: None,
+            pid: NonZeroU32::new(std::process::id()),
             boot_id: None,
         };
         let desk = Arc::new(Desk::default());
         desk.set_clock(self.clock(now));
-        let clock: Arc<dyn Clock> = Arc::new(AtDesk(desk.clone()));
-        let timer = clock.timer().expect("a timer of ours");
-        let (commands, inbox) = mpsc::unbounded_channel();
-        let (publish, standing) = watch::channel(Standing::default());
-        let (to, notices) = mpsc::unbounded_channel();
-        for command in [Command::Watch(to), Command::Stand] {
-            commands.send(command).expect("it listens");
-        }
-        let health = Arc::new(Health::new(self.clock(now)));
-        let election = Election::new(me, timing);
-        let driver = Driver::new(election, clock, inbox, publish, health, Weak::new());
+        let at = |book| AtDesk(desk.clone(), book);
+        let timer = |book| at(book).timer().expect("a timer of ours");
+        let (node, driver) = Shared::new(me, self.timing, Arc::new(at(Book::Lease)));
         #[cfg(test)]
         let driver = driver.sabotaged(self.sabotage);
+        let (to, notices) = mpsc::unbounded_channel();
+        node.tell(Command::Watch(to));
+        node.tell(Command::Stand);
+        let attend = at(Book::Lease)
+            .requests()
+            .filter(|_| attends)
+            .map(|requests| {
+                let clock = Arc::new(at(Book::Requests));
+                let node = Arc::downgrade(&node);
+                Box::pin(attend(node, requests, clock, timer(Book::Requests))) as Pin<Box<_>>
+            });
         self.life += 1;
         self.frozen = false;
         self.running = Some(Running {
-            drive: Box::pin(driver.drive(AtDesk(desk.clone()), timer)),
-            desk,
-            commands,
-            standing,
+            drive: Box::pin(driver.drive(at(Book::Lease), timer(Book::Lease))),
+            attend,
+            node,
             notices,
             session,
             belief: None,
-            alarm: BootTime::default(),
+            alarms: Default::default(),
             watches: None,
+            desk,
         });
     }
 
@@ -144,6 +159,19 @@ impl Seat {
     pub(super) fn leads(&self, now: Duration) -> Option<Term> {
         let (term, valid_until) = self.running.as_ref()?.belief?;
         (self.clock(now) < valid_until).then_some(term)
+    }
+
+    /// Rule 12, broken: while its machine slept its clock stood still.
+    #[cfg(test)]
+    pub(super) fn wakes_with_a_clock_that_slept(&mut self, now: Duration) {
+        let slept = self
+            .asleep_from
+            .take()
+            .map_or(0, |from| (now - from).as_nanos() as u64);
+        self.offset = self.offset.saturating_sub(slept);
+        if let Some(running) = &mut self.running {
+            running.alarms = Default::default();
+        }
     }
 
     pub(super) fn suffers(&mut self, fault: Fault, until: Duration) {

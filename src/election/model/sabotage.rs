@@ -29,6 +29,19 @@ pub(crate) enum Sabotage {
     SuccessorOverlooked,
     /// A process that may only be frozen is said to have died.
     FrozenIsDead,
+    // For the simulation alone.
+    /// Rule 5: the next term is counted from what was there at the start.
+    #[cfg(feature = "simulate")]
+    TermsStartAgain,
+    /// Rule 7: a renewal that nobody knows of extends the lease.
+    #[cfg(feature = "simulate")]
+    ErrorIsSuccess,
+    /// Rule 7: each failure doubles the wait, without end.
+    #[cfg(feature = "simulate")]
+    BacksOffForEver,
+    /// Rule 12: the clock stands still while the machine sleeps.
+    #[cfg(feature = "simulate")]
+    ClockSleeps,
 }
 
 impl Sabotage {
@@ -90,6 +103,21 @@ impl Sabotage {
                 if let Role::Leader(reign, _) = &mut after.role {
                     reign.valid_until = until;
                 }
+            }
+            #[cfg(feature = "simulate")]
+            (Self::TermsStartAgain, Event::Read(Ok(Some(_)))) => {
+                after.highest = crate::lease::Term::ZERO;
+            }
+            #[cfg(feature = "simulate")]
+            (Self::ErrorIsSuccess, Event::Swap(Err(_))) => {
+                if let Role::Leader(reign, _) = &mut after.role {
+                    reign.valid_until = until;
+                }
+            }
+            #[cfg(feature = "simulate")]
+            (Self::BacksOffForEver, Event::Read(Err(_)) | Event::Swap(Err(_))) => {
+                let wait = (timing.retry_period() / 4) * (1 << after.failures.min(12));
+                after.retry_at = now + wait;
             }
             _ => {}
         }
