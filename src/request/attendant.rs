@@ -10,7 +10,8 @@ use crate::store::{Content, LeaseStore, Swap};
 
 /// Looks again and again: to be woken instead would take a descriptor that the
 /// kernel is slow to close, and it may drop a dead leader's lock only after that.
-/// Runs until the node ends. If a call hangs, nothing else does.
+/// Runs until the node ends. If a call hangs, nothing else does, and it is given
+/// up as one for the lease would be.
 pub(crate) async fn attend(
     shared: Weak<Shared>,
     register: Arc<dyn LeaseStore>,
@@ -20,13 +21,19 @@ pub(crate) async fn attend(
     let Some(node) = shared.upgrade() else { return };
     let mut desk = Desk::new(node.me());
     let pause = node.timing().request_period();
+    let patience = node.timing().renew_deadline();
     let ended = node.ended();
     // Kept, it would keep the node.
     drop(node);
     let looks = async {
         loop {
             timer.wait_until(clock.now() + pause).await;
-            look(&shared, &*register, &*clock, &mut desk).await;
+            let give_up_at = clock.now() + patience;
+            tokio::select! {
+                biased;
+                () = look(&shared, &*register, &*clock, &mut desk) => {}
+                () = timer.wait_until(give_up_at) => {}
+            }
         }
     };
     tokio::select! {

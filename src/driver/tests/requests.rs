@@ -1,5 +1,7 @@
 //! What comes of requests to step down, for those who lead with the library.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::*;
 use crate::lease::SessionId;
 use crate::request::{Asker, Request, Stage, Wish};
@@ -142,6 +144,35 @@ async fn a_register_that_takes_no_answer_is_not_asked_again_and_again() {
     sleep(secs(1)).await;
     world.asks(Wish::Resign).await;
     assert!(a.is_leader());
+}
+
+/// Its first call is never answered.
+struct Deaf(Arc<dyn LeaseStore>, AtomicBool);
+
+impl LeaseStore for Deaf {
+    fn read(&self) -> Answer<'_, Result<Option<Observed>, StoreError>> {
+        match self.1.swap(true, Ordering::Relaxed) {
+            true => self.0.read(),
+            false => Box::pin(pending()),
+        }
+    }
+
+    fn swap(&self, seen: Option<Revision>, next: Record) -> Answer<'_, Result<Swap, StoreError>> {
+        self.0.swap(seen, next)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_is_never_answered_is_given_up_at_the_renew_deadline() {
+    let world = World::new();
+    let mut store = Plain::new(world.register.clone());
+    store.requests = |register| Some(Arc::new(Deaf(register.requests()?, false.into())));
+    let a = world.node_on("a", store);
+    a.stand();
+    sleep(secs(1)).await;
+    world.asks(Wish::Resign).await;
+    sleep(a.timing().renew_deadline()).await;
+    assert_eq!(world.state(), "vacant 1");
 }
 
 #[tokio::test(start_paused = true)]
