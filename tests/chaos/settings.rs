@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::Result;
 use leader_demo::clock;
 
-use crate::common::settings::variable;
+use crate::common::settings::{refuse, variable};
 
 pub(crate) struct Settings {
     pub(crate) duration: Duration,
@@ -20,29 +20,33 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    pub(crate) fn from_environment() -> Result<Self> {
-        let duration = variable::<humantime::Duration>("CHAOS_DURATION")?;
-        let nodes = variable("CHAOS_NODES")?.unwrap_or(5);
-        ensure!(nodes >= 2, "CHAOS_NODES={nodes}: it takes 2 to fail over");
+    pub(crate) fn from_environment() -> Self {
+        let duration = variable::<humantime::Duration>("CHAOS_DURATION");
+        let nodes = variable("CHAOS_NODES").unwrap_or(5);
+        if nodes < 2 {
+            refuse("CHAOS_NODES", "it takes 2 to fail over");
+        }
         // One takes a tenth of a processor: so many keep two of them busy.
-        let elections = variable("CHAOS_ELECTIONS")?.unwrap_or(16);
-        ensure!(
-            elections >= 1,
-            "CHAOS_ELECTIONS={elections}: it takes one at least"
-        );
-        let store: Option<String> = variable("CHAOS_STORE")?;
+        let elections = variable("CHAOS_ELECTIONS").unwrap_or(16);
+        if elections < 1 {
+            refuse("CHAOS_ELECTIONS", "it takes one at least");
+        }
+        let store: Option<String> = variable("CHAOS_STORE");
         let dir = match store.as_deref().map(|store| store.split_once(':')) {
             None => None,
             Some(Some(("file", dir))) if !dir.is_empty() => Some(PathBuf::from(dir)),
-            Some(_) => bail!("CHAOS_STORE must be file:DIR, the only store that can be hurt"),
+            Some(_) => refuse(
+                "CHAOS_STORE",
+                "use file:DIR, the only store that can be hurt",
+            ),
         };
-        Ok(Self {
+        Self {
             duration: duration.map_or(Duration::from_secs(30), humantime::Duration::into),
             elections,
             nodes,
-            seed: variable("CHAOS_SEED")?.unwrap_or(clock::now().as_nanos() % 1_000_000),
+            seed: variable("CHAOS_SEED").unwrap_or(clock::now().as_nanos() % 1_000_000),
             dir,
-        })
+        }
     }
 
     /// As short as it makes sense.

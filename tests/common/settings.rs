@@ -1,15 +1,20 @@
-//! What a run at random is told by its environment.
+//! What a run at random is told by its environment, mostly by `make`.
 
+use std::fmt::Display;
+use std::io::Write;
 use std::str::FromStr;
 
-use anyhow::{Context, Result};
+/// `None` where it is not set; one line and the end where it makes no sense.
+pub fn variable<T: FromStr<Err: Display>>(name: &str) -> Option<T> {
+    let text = std::env::var(name).ok()?;
+    let value = text.parse();
+    Some(value.unwrap_or_else(|why| refuse(name, &format!("{text:?}: {why}"))))
+}
 
-/// `None` where it is not set.
-pub fn variable<T>(name: &str) -> Result<Option<T>>
-where
-    T: FromStr<Err: std::error::Error + Send + Sync + 'static>,
-{
-    let text = std::env::var(name).ok();
-    let value = text.map(|text| text.parse().with_context(|| format!("{name}={text}")));
-    value.transpose()
+/// Past the capture of a test's output, and without its backtrace.
+pub fn refuse(name: &str, why: &str) -> ! {
+    // As `make` spells it.
+    let word = name.rsplit('_').next().unwrap_or(name);
+    let _ = writeln!(std::io::stderr(), "error: {word} ({name}): {why}");
+    std::process::exit(2)
 }

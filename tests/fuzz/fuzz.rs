@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use leader_demo::clock;
 
+use crate::common::settings::variable;
 use crate::damage::Damage;
 
 /// Long enough for thousands of inputs, and nobody waits for it.
@@ -21,8 +22,9 @@ pub fn fuzz(target: &str, corpus: &str, mut check: impl FnMut(&[u8])) {
     for seed in &seeds {
         try_one(target, seed, &mut check);
     }
-    let mut damage = Damage::new(number("FUZZ_SEED").unwrap_or(clock::now().as_nanos() as u64));
-    let until = clock::now() + duration();
+    let duration = variable::<humantime::Duration>("FUZZ_DURATION");
+    let mut damage = Damage::new(variable("FUZZ_SEED").unwrap_or(clock::now().as_nanos() as u64));
+    let until = clock::now() + duration.map_or(A_MOMENT, humantime::Duration::into);
     let mut inputs = seeds.len();
     while clock::now() < until {
         let input = damage.one_of(&seeds);
@@ -44,16 +46,4 @@ fn try_one(target: &str, input: &[u8], check: &mut impl FnMut(&[u8])) {
         );
         resume_unwind(panic);
     }
-}
-
-fn duration() -> Duration {
-    let text = std::env::var("FUZZ_DURATION").ok();
-    text.map_or(A_MOMENT, |text| {
-        humantime::parse_duration(&text).expect("FUZZ_DURATION is a duration, like 1m")
-    })
-}
-
-fn number(variable: &str) -> Option<u64> {
-    let text = std::env::var(variable).ok()?;
-    Some(text.parse().expect("FUZZ_SEED is a number"))
 }

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use anyhow::Result;
 use leader_demo::clock;
 
 use crate::common::settings::variable;
@@ -17,18 +16,18 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    pub(crate) fn from_environment() -> Result<Self> {
+    pub(crate) fn from_environment() -> Self {
         // Somebody waits for `cargo test`; nobody waits for CI.
         let in_ci = std::env::var_os("CI").is_some();
         let duration = Duration::from_secs(if in_ci { 60 } else { 15 });
-        let duration = variable::<humantime::Duration>("STRESS_DURATION")?
+        let duration = variable::<humantime::Duration>("STRESS_DURATION")
             .map_or(duration, humantime::Duration::into);
-        Ok(Self {
+        Self {
             duration,
-            nodes: variable("STRESS_NODES")?.unwrap_or(4),
-            seed: variable("STRESS_SEED")?.unwrap_or(clock::now().as_nanos() % 1_000_000),
+            nodes: variable("STRESS_NODES").unwrap_or(4),
+            seed: variable("STRESS_SEED").unwrap_or(clock::now().as_nanos() % 1_000_000),
             keep: std::env::var_os("STRESS_KEEP").is_some(),
-        })
+        }
     }
 
     /// How often to say how it goes.
