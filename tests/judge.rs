@@ -257,6 +257,44 @@ fn lines_that_are_missing_are_caught() {
 }
 
 #[test]
+fn lines_that_are_missing_at_the_beginning_are_caught() {
+    let mut without = a().leads(5 * S, 1);
+    without.lines = Session::of("a").follows(1).lines;
+    without = without.elected(S, 1);
+    without.lines.remove(0);
+    Logs::new()
+        .file(&without.lines)
+        .assert_broken("evidence", "a says line 2 of its session first");
+}
+
+#[test]
+fn a_session_that_changes_sides_is_caught() {
+    // It would lead beside `a`, but elsewhere, and as somebody else.
+    for (field, value) in [
+        ("lock_name", "another"),
+        ("boot_id", "another"),
+        ("node_id", "c"),
+    ] {
+        let mut b = Session::of("b").follows(S).elected(2 * S, 2);
+        b = b.revoked(3 * S, "shutdown");
+        for line in &mut b.lines[1..] {
+            line[field] = value.into();
+        }
+        let judged = Logs::new()
+            .file(&a().lines)
+            .file(&b.lines)
+            .judge(&["--json"]);
+        assert_eq!(judged.status.code(), Some(1), "{field}");
+        let verdict: Value = serde_json::from_slice(&judged.stdout).unwrap();
+        let breaches = verdict["breaches"].as_array().unwrap();
+        let said = |breach: &Value| breach["message"].as_str().unwrap().contains("was another");
+        let evidence: Vec<_> = breaches.iter().filter(|b| said(b)).collect();
+        assert_eq!(evidence.len(), 1, "{field}: {verdict:#}");
+        assert_eq!(evidence[0]["rule"], "evidence");
+    }
+}
+
+#[test]
 fn a_line_torn_in_the_middle_is_caught_and_at_the_end_is_not() {
     let whole: Vec<_> = a().lines.iter().map(Value::to_string).collect();
     let torn = format!("{}\n{}\n{{\"event\":\"hea", whole[0], whole[1]);
@@ -394,6 +432,98 @@ fn time_does_not_count_while_nobody_could_take_over() {
     };
     full(60 * S).assert_sound();
     full(70 * S).assert_broken("failover", "ns after kill");
+}
+
+/// `a` is killed, then this happens, and `b` leads at 60 s.
+fn killed_and(then: &[Value]) -> Logs {
+    let faults = [chaos(), fault("kill", Some("a"), 4500 * MS)];
+    Logs::new()
+        .file(&a().lines)
+        .file(&b(60 * S, 2).lines)
+        .file(&[&faults, then].concat())
+}
+
+#[test]
+fn what_comes_too_late_excuses_nothing() {
+    let frozen = [
+        fault("stop", Some("c"), 58 * S),
+        fault("cont", Some("c"), 59 * S),
+    ];
+    let full = [
+        fault("disk_full", None, 30 * S),
+        fault("disk_free", None, 59 * S),
+    ];
+    for then in [&[fault("garbage", None, 59 * S)][..], &frozen, &full] {
+        killed_and(then).assert_broken("failover", "allowed are 2000000000: ");
+    }
+    // Each in time: nobody had a lease duration and two periods in peace.
+    let mut again: Vec<_> = [6, 22, 38, 54]
+        .map(|s| fault("garbage", None, s * S))
+        .into();
+    killed_and(&again).assert_sound();
+    again.remove(1);
+    killed_and(&again).assert_broken("failover", "allowed are 16000000000: ");
+}
+
+#[test]
+fn a_strangers_file_excuses_nothing_and_ends_nothing() {
+    let strangers = |s: u64| fault("stranger", None, s * S);
+    let often: Vec<_> = (5..60).map(strangers).collect();
+    killed_and(&often).assert_broken("failover", "ns after kill");
+    let verdict = Logs::new()
+        .file(&a().revoked(5 * S, "lost").lines)
+        .file(&b(6 * S, 2).lines)
+        .file(&[chaos(), strangers(3)])
+        .assert_sound();
+    assert_eq!(verdict["failovers"][0]["after"], "lost");
+}
+
+#[test]
+fn what_was_long_over_did_not_end_it() {
+    let logs = |garbage| {
+        Logs::new()
+            .file(&a().leads(40 * S, 1).revoked(41 * S, "lost").lines)
+            .file(&b(42 * S, 2).lines)
+            .file(&[chaos(), fault("garbage", None, garbage)])
+            .assert_sound()["failovers"][0]
+            .take()
+    };
+    assert_eq!(logs(40 * S)["after"], "garbage");
+    assert_eq!(logs(40 * S)["worst_ns"], 2 * S);
+    assert_eq!(logs(2 * S)["after"], "lost");
+}
+
+#[test]
+fn what_an_earlier_fault_excuses_is_kept_apart() {
+    let logs = |next| {
+        Logs::new().file(&a().lines).file(&b(next, 2).lines).file(&[
+            chaos(),
+            fault("garbage", None, 4 * S),
+            fault("kill", Some("a"), 4500 * MS),
+        ])
+    };
+    let row = |next| logs(next).assert_sound()["failovers"][0].take();
+    assert_eq!(row(6500 * MS)["after"], "kill");
+    assert_eq!(row(6500 * MS + 1)["after"], "several");
+    logs(4500 * MS + 16 * S).assert_sound();
+    logs(4500 * MS + 16 * S + 1).assert_broken("failover", "allowed are 16000000000: ");
+}
+
+#[test]
+fn a_frozen_leader_that_nobody_replaces_is_caught() {
+    let logs = |cont: u64| {
+        let b = (1..=40).fold(Session::of("b"), |b, s| b.follows(s * S));
+        Logs::new().file(&a().lines).file(&b.lines).file(&[
+            chaos(),
+            fault("stop", Some("a"), 4500 * MS),
+            fault("cont", Some("a"), cont),
+        ])
+    };
+    logs(41 * S).assert_broken(
+        "failover",
+        "after stop of a (term 1) at 4500000000, and still",
+    );
+    logs(5 * S).assert_sound();
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! What each change of leader cost: from what ended the leadership to the next
 //! one, and how long that may take.
 //!
-//! Where faults come one upon the other, time counts from the last of them, and
-//! where nobody was there to take over, from when somebody was.
+//! Where faults come one upon the other, time counts from each anew, and where
+//! nobody was there to take over, from when somebody was: what counts is the
+//! longest time that anybody had in peace.
 
 use super::logs::{Fault, Logs, Statement, Timing};
 use super::rules::{Breach, Rule};
@@ -92,22 +93,30 @@ impl<'a> Course<'a> {
         let mut found = Vec::new();
         for (before, next) in self.spans.iter().zip(self.spans.iter().skip(1)) {
             let mut failover = self.failover(before, next.start);
-            failover.late = self.is_late(&mut failover);
+            self.limit(&mut failover);
             if failover.late {
                 breaches.push(self.late(&failover, before, Some(next)));
             }
             found.push(failover);
         }
-        if let Some(before) = self.spans.last() {
-            let killed = self.faults.iter().any(|f| ends(f, before));
-            if before.revoked.is_some() || killed {
-                let mut failover = self.failover(before, self.end);
-                if failover.from < self.end && self.is_late(&mut failover) {
-                    breaches.push(self.late(&failover, before, None));
-                }
+        if let Some(before) = self.spans.last().filter(|span| self.is_over(span)) {
+            let mut failover = self.failover(before, self.end);
+            self.limit(&mut failover);
+            if failover.late {
+                breaches.push(self.late(&failover, before, None));
             }
         }
         found
+    }
+
+    /// It leads no more, or is kept from it until the end of the logs.
+    fn is_over(&self, span: &Span) -> bool {
+        let kept = |t: &Trouble| {
+            keeps_from_leading(t.fault) && t.until >= self.end && t.fault.hits(&span.node, span.pid)
+        };
+        span.revoked.is_some()
+            || self.faults.iter().any(|fault| ends(fault, span))
+            || self.troubles.iter().any(kept)
     }
 
     fn failover(&self, before: &Span, to: u64) -> Failover {
@@ -137,8 +146,9 @@ impl<'a> Course<'a> {
         let by = before.revoked.as_ref().map_or(to, |_| before.end);
         // What kept it from renewing may be over by then.
         let lease = self.timing.map_or(0, |timing| timing.lease_duration);
+        let recently = before.end.saturating_sub(lease).max(before.start);
         let still = match before.revoked.as_deref() {
-            Some("renew_deadline") => before.end.saturating_sub(lease).max(before.start),
+            Some("renew_deadline") => recently,
             _ => before.end,
         };
         let held = self.troubles.iter().rev().find(|t| {
@@ -162,17 +172,17 @@ impl<'a> Course<'a> {
                 .find(|f| f.kind == "term" && f.hits(&before.node, before.pid))
                 .map_or(("shutdown".into(), None), |f| named(f)),
             (_, _, Some("renew_deadline" | "lost")) => during()
-                .rfind(|f| f.at <= to && shakes_the_store(f))
+                .rfind(|f| (recently..=by).contains(&f.at) && shakes_the_store(f))
                 .map_or((reason.unwrap_or_default().into(), None), |f| named(f)),
             (_, _, Some(reason)) => (reason.into(), None),
             (_, _, None) => ("unknown".into(), None),
         }
     }
 
-    /// Finds out what is the most it may have taken.
-    fn is_late(&self, failover: &mut Failover) -> bool {
+    /// Finds out what is the most it may have taken, and whether it took more.
+    fn limit(&self, failover: &mut Failover) {
         let Some(timing) = self.timing.filter(|_| !self.logs.faults.is_empty()) else {
-            return false;
+            return;
         };
         let header = self.logs.header.as_ref();
         let slack = header.and_then(|header| header.slack).unwrap_or(SLACK);
@@ -185,17 +195,29 @@ impl<'a> Course<'a> {
         let quick = matches!(&*failover.after, "kill" | "term" | "shutdown") && at_once;
         let at_most = if quick { slack } else { slow };
         let healed = self.healed(failover.from);
-        let calm = self.calm_since(failover.from.max(healed), failover.to, slow);
-        let (since, allowed) = match calm {
-            Since::Never => (failover.to, slow),
-            Since::Start if healed == 0 => (failover.from, at_most),
-            Since::Start => (healed, slow.saturating_add(hangs)),
-            Since::Later(since) => (since, slow.saturating_add(hangs)),
-        };
-        failover.alone = since == failover.from.max(healed);
+        let begin = failover.from.max(healed);
+        let disturbed = self.disturbances(begin, begin.saturating_sub(slow), failover.to);
+        let calm_before = disturbed.first().is_none_or(|(at, _)| *at >= begin);
+        // Also where one was quick enough to come before the trouble was over.
+        let mut alone = begin > failover.to;
+        failover.allowed = slow;
+        for (since, until) in calm(&disturbed, begin, failover.to) {
+            for (from, to) in self.chances(since, until) {
+                let allowed = match from == begin && healed == 0 && calm_before {
+                    true => at_most,
+                    false => slow.saturating_add(hangs),
+                };
+                alone |= (from, to) == (begin, failover.to);
+                if to - from > allowed && !failover.late {
+                    (failover.late, failover.allowed) = (true, allowed);
+                }
+            }
+        }
         failover.at_most = (healed == 0).then_some(at_most);
-        failover.allowed = allowed;
-        failover.to.saturating_sub(since) > allowed
+        // What an earlier fault excuses is not held against the row's limit.
+        let took = failover.to - failover.from;
+        let fits = failover.at_most.is_none_or(|most| took <= most);
+        failover.alone = alone && (failover.late || fits);
     }
 
     /// When a trouble of all that began then was over; 0, if none began.
@@ -204,46 +226,26 @@ impl<'a> Course<'a> {
         self.troubles.iter().find(of_all).map_or(0, |t| t.until)
     }
 
-    /// Since when, up to `to`, nothing kept anybody from taking over.
-    fn calm_since(&self, from: u64, to: u64, slow: u64) -> Since {
-        let mut since = from;
-        let mut disturbed = false;
-        let near = from.saturating_sub(slow);
-        for fault in self.faults_between(near, to) {
-            if shakes_the_store(fault) {
-                disturbed = true;
-                since = since.max(fault.at);
-            }
-        }
-        for trouble in &self.troubles {
+    /// What could keep everybody from taking over, up to `to`: from, until. Time
+    /// counts anew after each.
+    fn disturbances(&self, begin: u64, near: u64, to: u64) -> Vec<(u64, u64)> {
+        let shocks = self.faults_between(near, to).iter();
+        let shocks = shocks.filter(|fault| shakes_the_store(fault));
+        let mut found: Vec<_> = shocks.map(|fault| (fault.at, fault.at)).collect();
+        for Trouble { fault, until } in &self.troubles {
             // What is done at the start is what this failover is about.
-            let cause = trouble.fault.at == from || trouble.until == from;
-            if trouble.fault.at <= to && trouble.until >= near && !cause {
-                disturbed = true;
-                let ended = if trouble.until <= to {
-                    trouble.until
-                } else {
-                    0
-                };
-                since = since.max(trouble.fault.at).max(ended);
-                if of_all(trouble.fault) && trouble.until > to {
-                    return Since::Never;
-                }
+            if fault.at == begin || *until == begin {
+                continue;
+            }
+            match of_all(fault) {
+                true => found.push((fault.at, *until)),
+                // It may hold up the others at its beginning, and at its end.
+                false => found.extend([(fault.at, fault.at), (*until, *until)]),
             }
         }
-        match self.somebody_since(from, to) {
-            None => return Since::Never,
-            Some(present) if present > from => {
-                disturbed = true;
-                since = since.max(present);
-            }
-            Some(_) => {}
-        }
-        if disturbed {
-            Since::Later(since)
-        } else {
-            Since::Start
-        }
+        found.retain(|(at, until)| *at <= to && *until >= near);
+        found.sort_unstable();
+        found
     }
 
     fn faults_between(&self, from: u64, to: u64) -> &[&'a Fault] {
@@ -252,8 +254,9 @@ impl<'a> Course<'a> {
         &self.faults[first..end.max(first)]
     }
 
-    /// Since when, up to `to`, there always was a node that could take over.
-    fn somebody_since(&self, from: u64, to: u64) -> Option<u64> {
+    /// When each node could have taken over, from `from` to `to`. Each has to see
+    /// the silence for itself, from its beginning to its end.
+    fn chances(&self, from: u64, to: u64) -> Vec<(u64, u64)> {
         let mut there = Vec::new();
         // Only what is near: an hour has thousands of both.
         let meanwhile = |t: &&Trouble| t.fault.at <= to && t.until >= from;
@@ -267,19 +270,9 @@ impl<'a> Course<'a> {
             });
             let mut away: Vec<_> = out.chain(held).collect();
             away.sort_unstable();
-            let mut start = presence.first;
-            for (left, back) in away {
-                if left > start {
-                    there.push((start, left.min(presence.last)));
-                }
-                start = start.max(back);
-            }
-            there.push((start, presence.last));
+            there.extend(calm(&away, presence.first.max(from), presence.last.min(to)));
         }
-        // Each has to see the silence for itself, from its beginning to its end.
-        let stayed = there.into_iter().filter(|(_, end)| *end >= to);
-        let since = stayed.map(|(start, _)| start).min()?;
-        (since <= to).then_some(since.max(from))
+        there
     }
 
     fn late(&self, failover: &Failover, before: &Span, next: Option<&Span>) -> Breach {
@@ -307,12 +300,18 @@ impl<'a> Course<'a> {
     }
 }
 
-enum Since {
-    /// Nothing else happened.
-    Start,
-    Later(u64),
-    /// Something did all the time.
-    Never,
+/// What is left of the time from `start` to `end`, without those.
+fn calm(without: &[(u64, u64)], mut start: u64, end: u64) -> Vec<(u64, u64)> {
+    let mut left = Vec::new();
+    for (from, until) in without {
+        if *from > start {
+            left.push((start, (*from).min(end)));
+        }
+        start = start.max(*until);
+    }
+    left.push((start, end));
+    left.retain(|(start, end)| start <= end);
+    left
 }
 
 /// The process that led is gone.
@@ -322,7 +321,7 @@ fn ends(fault: &Fault, span: &Span) -> bool {
 
 /// It can keep everybody from leading, once.
 fn shakes_the_store(fault: &Fault) -> bool {
-    matches!(&*fault.kind, "removed" | "garbage" | "stranger")
+    matches!(&*fault.kind, "removed" | "garbage")
         || matches!(&*fault.kind, "disk_full" | "read_only" | "late_write")
 }
 

@@ -45,25 +45,31 @@ pub(super) fn all(logs: &Logs, breaches: &mut Vec<Breach>) -> Vec<Span> {
     spans
 }
 
-/// Each line has the number after that of the line before it.
+/// The lines of a session are numbered from 1, and are of one node in one election:
+/// what it led elsewhere would be held against nobody here.
 fn nothing_is_missing(logs: &Logs, said: &[&Statement], breaches: &mut Vec<Breach>) {
-    for pair in said.windows(2) {
-        let [before, after] = pair else { continue };
-        let (Some(last), Some(next)) = (before.line.seq, after.line.seq) else {
-            continue;
-        };
-        if next != last.saturating_add(1) {
+    let mut before: Option<&Statement> = None;
+    for after in said {
+        let last = before.and_then(|before| before.line.seq).unwrap_or(0);
+        let next = after.line.seq.unwrap_or(0);
+        let mut wrong = |what: String| {
+            let place = before.map_or_else(String::new, |b| logs.name(b.place) + ", ");
             breaches.push(Breach::new(
                 Rule::Evidence,
                 after.spot(),
-                format!(
-                    "{} says line {next} of its session after line {last}: {}, {}",
-                    after.node,
-                    logs.name(before.place),
-                    logs.name(after.place)
-                ),
+                format!("{} {what}: {place}{}", after.node, logs.name(after.place)),
             ));
+        };
+        if next != last.saturating_add(1) {
+            wrong(match before {
+                Some(_) => format!("says line {next} of its session after line {last}"),
+                None => format!("says line {next} of its session first"),
+            });
         }
+        if before.is_some_and(|b| (&b.election, &b.node) != (&after.election, &after.node)) {
+            wrong("was another node, or in another election, earlier in this session".into());
+        }
+        before = Some(after);
     }
 }
 

@@ -216,14 +216,14 @@ impl<'a> Verdict<'a> {
         if !rows.is_empty() {
             let _ = writeln!(
                 text,
-                "\n{:<17} {:>6} {:>10} {:>10} {:>10} {:>10}",
+                "\n{:<22} {:>6} {:>10} {:>10} {:>10} {:>10}",
                 "next leader after", "count", "p50", "p99", "worst", "at most"
             );
         }
         for row in rows {
             let _ = writeln!(
                 text,
-                "{:<17} {:>6} {:>10} {:>10} {:>10} {:>10}",
+                "{:<22} {:>6} {:>10} {:>10} {:>10} {:>10}",
                 make_visible(&words(&row.after)),
                 row.count,
                 brief(row.p50_ns),
