@@ -20,6 +20,7 @@ pub mod http;
 pub mod mounts;
 pub mod page;
 pub mod run;
+pub mod said;
 pub mod settings;
 pub mod shell;
 pub mod unwritable;

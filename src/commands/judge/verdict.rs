@@ -103,7 +103,7 @@ impl<'a> Verdict<'a> {
     }
 
     /// Failovers by what they came after, the most frequent first; at the end those
-    /// with more faults in between, which are judged from the last of these.
+    /// with more faults in between, after each of which time counts anew.
     pub(super) fn table(&self) -> Vec<Row> {
         let mut by_fault: BTreeMap<&str, Vec<&Failover>> = BTreeMap::new();
         for failover in &self.failovers {
@@ -194,7 +194,7 @@ impl<'a> Verdict<'a> {
             .any(|failover| failover.row() == SEVERAL)
         {
             remarks.push(
-                "Several: more went wrong meanwhile, or nobody was there: judged from the last."
+                "Several: more went wrong meanwhile, or nobody was there; time counts anew after each."
                     .into(),
             );
         }
