@@ -422,3 +422,37 @@ async fn many_elections_share_one_directory() {
         let (_, _witness) = swap(&store, None, &record(1)).await;
     }
 }
+
+#[tokio::test]
+async fn on_a_full_disk_the_oldest_makes_room_unless_it_is_one_of_the_last_two() {
+    // With two left, a writer that looks again only now would not find what it
+    // followed, and take its own back: nothing would be left.
+    for (linked, renews) in [(1, false), (2, false), (3, true)] {
+        let Some(disk) = Mounted::tmpfs("size=256k,nr_inodes=100,mode=0700") else {
+            return;
+        };
+        let lease = Lease(tempfile::tempdir_in(disk.path()).unwrap());
+        let (store, mine) = (lease.open(), record(1));
+        let (mut at, _witness) = swap(&store, None, &mine).await;
+        for _ in 1..linked {
+            at = swap(&store, Some(at), &mine).await.0;
+        }
+        // What cleaned up after the last call has ended before the next answer.
+        store.read().await.unwrap();
+        disk.fill();
+        for full in linked..20 {
+            let swapped = store.swap(Some(at), mine.clone()).await;
+            assert_eq!(swapped.is_ok(), renews, "{swapped:?}");
+            if let Ok(Swap::Swapped { revision, .. }) = swapped {
+                at = revision;
+            }
+            let left = if renews {
+                full - 1..=full + 1
+            } else {
+                1..=linked
+            };
+            let there = (0..30).filter(|n| lease.number(*n).exists());
+            assert_eq!(there.collect::<Vec<_>>(), left.collect::<Vec<_>>());
+        }
+    }
+}

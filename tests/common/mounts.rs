@@ -1,6 +1,7 @@
 //! Filesystems of our own, where this machine lets us mount them.
 
 use std::ffi::CString;
+use std::fs::File;
 use std::path::Path;
 use std::process::Command;
 
@@ -8,6 +9,9 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use tempfile::{NamedTempFile, TempDir};
 
 use super::skip;
+
+/// Where the files are that fill a disk.
+const FILLERS: &str = "fillers";
 
 /// A mounted filesystem, gone at the end.
 pub struct Mounted {
@@ -37,6 +41,22 @@ impl Mounted {
         let (lower, upper, work) = (dir("lower"), dir("upper"), dir("work"));
         let options = format!("lowerdir={lower},upperdir={upper},workdir={work}");
         Self::mount("overlay", &options, vec![Box::new(layers)])
+    }
+
+    /// From here on, it has room for no more names, and no more bytes.
+    pub fn fill(&self) {
+        use std::io::Write;
+        let fillers = self.path().join(FILLERS);
+        std::fs::create_dir(&fillers).unwrap();
+        let mut file = File::create(fillers.join("bytes")).unwrap();
+        while file.write_all(&[0; 4096]).is_ok() {}
+        let mut names = (0..).map(|n| fillers.join(n.to_string()));
+        while names.next().is_some_and(|name| File::create(name).is_ok()) {}
+    }
+
+    /// And now it has again.
+    pub fn make_room(&self) {
+        std::fs::remove_dir_all(self.path().join(FILLERS)).unwrap();
     }
 
     /// From here on, nobody may write to it.

@@ -270,3 +270,21 @@ async fn what_is_agreed_is_waited_for_as_long_again() {
     );
     assert!(world.now().since(from) >= secs(15));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_leader_has_agreed_to_keeps_its_place_and_no_longer_than_it_leads() {
+    for (term, kept) in [(1, true), (2, false)] {
+        let (world, store) = played().await;
+        let accepted = Record {
+            term: Term::new(term).unwrap(),
+            ..request(Stage::Accepted { successor: None })
+        };
+        write(&*store.requests, accepted.clone()).await;
+        let cancel = tokio::time::sleep(secs(1));
+        let asked = ask_by(&*world.clock(), &store, to_b(), None, cancel, |_| {}).await;
+        let refused = matches!(asked, Err(AskError::SteppingDown { .. }));
+        assert_eq!(refused, kept, "{asked:?}");
+        let left = store.requests.read().await.unwrap();
+        assert_eq!(record(left.as_ref()) == Some(&accepted), kept);
+    }
+}
