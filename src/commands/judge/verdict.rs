@@ -194,7 +194,7 @@ impl<'a> Verdict<'a> {
             .any(|failover| failover.row() == SEVERAL)
         {
             remarks.push(
-                "Several: more went wrong meanwhile, or nobody was there; time counts anew after each."
+                "Several: more went wrong, or nobody was there; time counts anew after each."
                     .into(),
             );
         }
