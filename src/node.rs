@@ -287,10 +287,10 @@ impl Node {
         from.filter(|from| now < *from && self.shared.belief_at(now).is_none())
     }
 
-    /// [`term`](Self::term) as of the moment `now`, with the end of belief.
-    /// For those who put the moment on record, like the demo's JSON lines.
-    pub fn belief_at(&self, now: BootTime) -> Option<(Term, BootTime)> {
-        self.shared.belief_at(now)
+    /// [`term`](Self::term) with the end of belief, and the moment at which that
+    /// was so: for those who put it on record, like the demo's JSON lines.
+    pub fn belief(&self) -> (BootTime, Option<(Term, BootTime)>) {
+        self.shared.belief()
     }
 
     /// Every change from now on, beginning with who leads at present, and with
@@ -376,12 +376,23 @@ impl Shared {
         self.belief_at(self.clock.now()).map(|(term, _)| term)
     }
 
+    fn belief(&self) -> (BootTime, Option<(Term, BootTime)>) {
+        // The clock is read while nobody can change what is believed: what was
+        // renewed after that moment does not belong to it.
+        let standing = self.standing.borrow();
+        let now = self.clock.now();
+        (now, self.believes(&standing, now))
+    }
+
     pub(crate) fn belief_at(&self, now: BootTime) -> Option<(Term, BootTime)> {
+        self.believes(&self.standing.borrow(), now)
+    }
+
+    fn believes(&self, standing: &Standing, now: BootTime) -> Option<(Term, BootTime)> {
         // A forked child has a copy of the belief, but nobody renews it there.
         if self.me.pid.map(std::num::NonZeroU32::get) != Some(std::process::id()) {
             return None;
         }
-        let standing = self.standing.borrow();
         let belief = standing.belief.as_ref()?;
         (now < belief.valid_until).then_some((belief.term, belief.valid_until))
     }

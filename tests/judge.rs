@@ -142,6 +142,27 @@ fn a_claim_after_its_end_is_caught() {
 }
 
 #[test]
+fn a_claim_beyond_what_may_be_believed_is_caught() {
+    let starts = |renew_deadline_ns| {
+        let timing = json!({"lease_duration_ns": 10 * S, "renew_deadline_ns": renew_deadline_ns});
+        Session::of("node-1").say("started", S, timing)
+    };
+    let claims = |until| json!({"role": "leader", "term": 1, "valid_until_ns": until});
+    Logs::new()
+        .file(&starts(6 * S).say("elected", 2 * S, claims(8 * S)).lines)
+        .assert_sound();
+    Logs::new()
+        .file(&starts(6 * S).say("elected", 2 * S, claims(8 * S + 1)).lines)
+        .assert_broken(
+            "claim",
+            "for 6000000001 ns more, and may for 6000000000 at most",
+        );
+    Logs::new()
+        .file(&starts(10 * S).say("elected", 2 * S, claims(8 * S)).lines)
+        .assert_broken("claim", "may believe for longer than its lease");
+}
+
+#[test]
 fn lines_that_are_missing_are_caught() {
     let mut without = a().leads(5 * S, 1).leads(6 * S, 1);
     without.lines.remove(2);

@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 
 use anyhow::Result;
-use leader_demo::{Change, Changes, FileStore, Node, Notice, clock};
+use leader_demo::{Change, Changes, FileStore, Node, Notice};
 use tokio::sync::watch;
 
 use super::PATIENCE;
@@ -88,10 +88,10 @@ impl Relay {
     async fn until_told_to_stop(&mut self, mut shutdown: watch::Receiver<bool>) {
         let (mut asked, mut settled) = (false, false);
         loop {
-            let now = clock::now();
+            let (now, belief) = self.node.belief();
             // A leader that was frozen says that it lost the lease before
             // anything else, also before that it was asked to stop.
-            if asked && self.leads == self.node.belief_at(now).is_some() {
+            if asked && self.leads == belief.is_some() {
                 return self.say(Say::Stopping(now));
             }
             tokio::select! {

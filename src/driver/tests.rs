@@ -290,7 +290,7 @@ async fn each_renewal_moves_the_end_of_belief_and_a_loss_ends_the_wait_for_one()
     assert_eq!((world.now(), first), (elected, elected + secs(6)));
     let second = leadership.renewed(first).await.unwrap();
     assert!(world.now() > elected && world.now() <= elected + secs(2));
-    assert_eq!(a.belief_at(world.now()), Some((term(1), second)));
+    assert_eq!(a.belief().1, Some((term(1), second)));
     // Over several renewals, too.
     let later = leadership.renewed(second + secs(100)).await.unwrap();
     assert!(later > second + secs(100) && later <= second + secs(102));

@@ -127,9 +127,8 @@ impl Printer {
     }
 
     fn heartbeat(&mut self) -> io::Result<()> {
-        let now = clock::now();
+        let (now, belief) = self.node.belief();
         self.next_heartbeat = now + self.period;
-        let belief = self.node.belief_at(now);
         // Rule 9: asked now. Where that is not what was printed, the election
         // is about to say why; its word comes first, a heartbeat after it.
         if belief.is_some() != self.narrator.is_leader() {

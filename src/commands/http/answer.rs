@@ -2,7 +2,6 @@
 
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use leader_demo::clock;
 
 use super::desk::Desk;
 use super::metrics;
@@ -64,7 +63,7 @@ fn leader(desk: &Desk, query: &str) -> Response<String> {
     };
     // Before the moment that decides: whoever it names, the code is of now.
     let other = desk.node.leader();
-    match desk.leading(clock::now()) {
+    match desk.leading().1 {
         Some(leading) => {
             let (id, term) = (&desk.node.me().node_id, leading.term);
             text(StatusCode::OK, format!("{id} leads in term {term}\n"))

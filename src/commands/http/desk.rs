@@ -1,7 +1,7 @@
 //! Where the answers come from: asked when they are needed, never kept.
 
 use anyhow::{Context, Result};
-use leader_demo::clock::{self, BootTime};
+use leader_demo::clock::BootTime;
 use leader_demo::{Liveness, LockName, Node, Readiness, Term};
 use serde::Serialize;
 use tokio::sync::watch;
@@ -74,9 +74,11 @@ impl Desk {
         })
     }
 
-    pub(super) fn leading(&self, now: BootTime) -> Option<Leading> {
-        let (term, valid_until) = self.node.belief_at(now)?;
-        Some(Leading { term, valid_until })
+    /// And the moment at which that was so.
+    pub(super) fn leading(&self) -> (BootTime, Option<Leading>) {
+        let (now, belief) = self.node.belief();
+        let leading = belief.map(|(term, valid_until)| Leading { term, valid_until });
+        (now, leading)
     }
 
     /// Why it is not, if it is not.
@@ -108,8 +110,7 @@ impl Desk {
         let (me, timing) = (self.node.me(), self.node.timing());
         let leader = self.node.leader();
         let newest = Some(self.node.tally().term.get()).filter(|term| *term > 0);
-        let now = clock::now();
-        let leading = self.leading(now);
+        let (now, leading) = self.leading();
         let valid_until = leading.as_ref().map(|leading| leading.valid_until);
         let (alive, ready) = (self.alive(), self.ready());
         let leader = leader.map(|leader| Led {

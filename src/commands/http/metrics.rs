@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use leader_demo::{Histogram, clock};
+use leader_demo::Histogram;
 
 use super::desk::Desk;
 
@@ -10,8 +10,7 @@ pub(super) const TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 pub(super) fn text(desk: &Desk) -> String {
     let tally = desk.node.tally();
-    let now = clock::now();
-    let leading = desk.leading(now);
+    let (now, leading) = desk.leading();
     let remaining = leading
         .as_ref()
         .map(|leading| leading.valid_until.since(now));

@@ -92,7 +92,8 @@ pub(super) struct Line {
     one_machine: Option<bool>,
     slack_ns: Option<u64>,
     hangs_ns: Option<u64>,
-    lease_duration_ns: Option<u64>,
+    pub(super) lease_duration_ns: Option<u64>,
+    pub(super) renew_deadline_ns: Option<u64>,
     retry_period_ns: Option<u64>,
 }
 

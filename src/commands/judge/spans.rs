@@ -80,6 +80,8 @@ fn of_one_session(
     breaches: &mut Vec<Breach>,
 ) {
     let mut open: Option<Span> = None;
+    // By what it said when it started: the longest that it may believe.
+    let mut longest = u64::MAX;
     for statement in said {
         let (at, line) = (statement.at, &statement.line);
         let mut claims_wrongly = |what: String| {
@@ -93,9 +95,24 @@ fn of_one_session(
                 ),
             ));
         };
+        if let (Some("started"), Some(renew_deadline)) =
+            (line.event.as_deref(), line.renew_deadline_ns)
+        {
+            longest = renew_deadline;
+            if line
+                .lease_duration_ns
+                .is_some_and(|lease| lease <= renew_deadline)
+            {
+                claims_wrongly("may believe for longer than its lease protects it".into());
+            }
+        }
         if line.claims() {
             match line.valid_until_ns {
-                Some(until) if at < until => {}
+                Some(until) if at < until && until - at <= longest => {}
+                Some(until) if at < until => claims_wrongly(format!(
+                    "says that it leads for {} ns more, and may for {longest} at most",
+                    until - at
+                )),
                 Some(until) => claims_wrongly(format!(
                     "says that it leads {} ns after the end of what it may, {until}",
                     at - until
