@@ -262,6 +262,16 @@ fn there_must_be_something_to_judge() {
 }
 
 #[test]
+fn a_log_that_is_given_twice_is_refused() {
+    let mut logs = Logs::new().file(&a().lines);
+    logs.files.push(logs.files[0].clone());
+    let judged = binary().arg("judge").args(&logs.files).output().unwrap();
+    assert_eq!(judged.status.code(), Some(2));
+    let said = String::from_utf8(judged.stderr).unwrap();
+    assert!(said.contains("0.log is given twice"), "{said}");
+}
+
+#[test]
 fn names_from_logs_do_not_reach_the_terminal_as_they_are() {
     let mut two = b(2 * S, 2);
     for line in &mut two.lines {

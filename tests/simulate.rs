@@ -82,6 +82,23 @@ fn judge_reads_the_same_in_its_events() {
 }
 
 #[test]
+fn what_is_sound_stays_below_its_limit_in_the_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("events");
+    let path = path.to_str().unwrap();
+    for (seed, faults) in [("1", "unreachable"), ("7", "unreachable"), ("3", "all")] {
+        let of = ["--seed", seed, "--faults", faults, "--duration=10m"];
+        sound(&[&of[..], &["--events", path]].concat());
+        let judged = binary().args(["judge", "--json", path]).output().unwrap();
+        let verdict: Value = serde_json::from_slice(&judged.stdout).unwrap();
+        for row in verdict["failovers"].as_array().unwrap() {
+            let most = row["at_most_ns"].as_u64().unwrap_or(u64::MAX);
+            assert!(row["worst_ns"].as_u64().unwrap() <= most, "{row}");
+        }
+    }
+}
+
+#[test]
 fn each_line_is_one_of_the_json_interface() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("events");

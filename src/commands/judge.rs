@@ -25,7 +25,12 @@ pub(super) use verdict::Verdict;
 /// 0 if it is sound, 1 if a rule was broken.
 pub(crate) fn run(judge: &Judge) -> Result<u8> {
     let mut logs = Logs::default();
-    for path in &judge.logs {
+    for (n, path) in judge.logs.iter().enumerate() {
+        ensure!(
+            !judge.logs[..n].contains(path),
+            "{} is given twice: what it says would contradict itself",
+            path.display()
+        );
         logs.read(path)
             .with_context(|| path.display().to_string())?;
     }

@@ -352,7 +352,6 @@ impl<'a> Arena<'a> {
     pub(crate) fn recovers(&mut self) -> Result<()> {
         self.heal()?;
         let healed = clock::now();
-        self.story.tell(healed, "heal", None, "")?;
         let limit = LEASE + 2 * self.timing.retry_period() + SLACK;
         loop {
             self.live_until(clock::now() + Duration::from_millis(5))?;

@@ -120,9 +120,10 @@ impl<'a> Verdict<'a> {
                 p50_ns: rank(50),
                 p99_ns: rank(99),
                 worst_ns: rank(100),
+                // None for all, if one depends on how long the fault lasts.
                 at_most_ns: match after {
                     SEVERAL => None,
-                    _ => all.iter().filter_map(|f| f.at_most).max(),
+                    _ => all.iter().map(|f| f.at_most).min().flatten(),
                 },
                 late: all.iter().filter(|f| f.late).count(),
                 took,
