@@ -15,11 +15,13 @@ failed=0
 # The searches of the model find what the other tests of the rules find, slowly.
 cargo mutants --output target/mutants-rules --cargo-arg=--lib \
     --file src/election.rs --file src/election/sight.rs --file src/request.rs --file 'src/request/*.rs' \
+    --file src/timing.rs --file src/lease.rs \
     "$@" -- -- --skip model || failed=$?
 # What surrounds the store does not know its files.
 cargo mutants --output target/mutants-store \
     --cargo-arg=--lib --cargo-arg=--test=file_store --cargo-arg=--test=store_contract \
     --cargo-arg=--test=file_work --cargo-arg=--test=faults --cargo-arg=--test=file_store_calls \
-    --cargo-arg=--test=cli --file 'src/store/file/*.rs' \
+    --cargo-arg=--test=cli --cargo-arg=--test=failover --cargo-arg=--test=doctor \
+    --file src/store/file.rs --file 'src/store/file/*.rs' \
     "$@" -- -- --skip election --skip driver --skip observer || failed=$?
 exit "$failed"

@@ -5,6 +5,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
+use common::shell::eventually;
 use common::{Cluster, assert_one_leader_at_a_time, ns};
 use rustix::process::Signal;
 
@@ -42,6 +43,21 @@ fn a_killed_leader_is_replaced_at_once() {
     assert_eq!(elected["acquired"], "holder_died");
     assert_eq!(elected["term"], 2);
     assert_one_leader_at_a_time(&[&first, &second]);
+}
+
+#[test]
+fn however_often_a_lease_is_renewed_a_follower_waits_for_its_holder_in_one_thread() {
+    let cluster = Cluster::new(&["--lease-duration=10s", "--retry-period=5ms"]);
+    let _leader = cluster.leader("node-1");
+    let follower = cluster.follower("node-2");
+    let far = cluster.lease().join(format!("{:020}", 100));
+    eventually("a hundred renewals", || far.exists());
+    let threads = std::fs::read_dir(format!("/proc/{}/task", follower.pid())).unwrap();
+    let waits = threads.filter(|thread| {
+        let name = thread.as_ref().unwrap().path().join("comm");
+        std::fs::read_to_string(name).is_ok_and(|name| name == "lease-waiter\n")
+    });
+    assert_eq!(waits.count(), 1);
 }
 
 #[test]

@@ -212,6 +212,33 @@ async fn an_error_costs_one_wake_up_and_not_the_next() {
 }
 
 #[tokio::test]
+async fn what_was_prepared_for_another_record_is_not_taken_for_this_one() {
+    let lease = Lease::new();
+    let store = lease.open();
+    store.prepare(record(1));
+    let next = record(2);
+    let (_, _witness) = swap(&store, None, &next).await;
+    let seen = store.read().await.unwrap().unwrap();
+    assert_eq!(seen.content, Content::Record(next));
+}
+
+#[tokio::test]
+async fn a_vacancy_is_watched_for_who_takes_it() {
+    let lease = Lease::new();
+    let (store, other) = (lease.open(), lease.open());
+    let (vacancy, _) = swap(&store, None, &vacant(1)).await;
+    assert!(timeout(A_WHILE, other.changed(vacancy)).await.is_err());
+
+    let (vacancy, _) = swap(&store, Some(vacancy), &vacant(1)).await;
+    let taken = other.changed(vacancy);
+    let (now, _witness) = swap(&store, Some(vacancy), &record(2)).await;
+    let Ok(Wake::Changed(Some(seen))) = timeout(PATIENCE, taken).await else {
+        panic!("nobody was told");
+    };
+    assert_eq!(seen.revision, now);
+}
+
+#[tokio::test]
 async fn a_claim_serves_until_its_witness_is_gone_and_never_after() {
     let lease = Lease::new();
     let store = lease.open();
@@ -275,6 +302,26 @@ async fn what_sessions_leave_behind_is_collected_and_the_living_are_spared() {
     let (_, _witness) = swap(&third, Some(first), &record(2)).await;
     tidied(&third).await;
     assert_eq!(lease.claims(), 2, "its own, and the one that waits");
+}
+
+#[tokio::test]
+async fn the_dead_are_collected_on_the_machine_where_they_died_and_on_no_other() {
+    let lease = Lease::new();
+    let (store, next) = (lease.open(), lease.open());
+    let (first, _witness) = swap(&store, None, &record(1)).await;
+    let here = fs::read_to_string(lease.number(1)).unwrap();
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let elsewhere = here.replace(boot.trim(), "another");
+    assert_ne!(here, elsewhere);
+    let [here, elsewhere] = [("here", here), ("elsewhere", elsewhere)].map(|(name, claim)| {
+        let at = lease.path().join("claims").join(name);
+        fs::write(&at, claim).unwrap();
+        at
+    });
+    let (_, _another) = swap(&next, Some(first), &record(2)).await;
+    tidied(&next).await;
+    assert!(!here.exists());
+    assert!(elsewhere.exists());
 }
 
 /// Its writer may be alive on another machine: with the claim's name gone, it

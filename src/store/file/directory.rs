@@ -557,6 +557,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn numbers_that_one_call_cannot_list_are_never_listed_by_two() {
+        let lock_dir = tempfile::tempdir().unwrap();
+        let place = Place::new(lock_dir.path(), &LockName::new("x").unwrap(), false);
+        let Ok(directory) = place.create() else {
+            panic!("it can be made")
+        };
+        let all: Vec<u64> = (0..3000).collect();
+        for number in &all {
+            File::create(directory.path_of(*number)).unwrap();
+        }
+        assert_eq!(directory.list_at_once(LISTING).unwrap(), None);
+        assert_eq!(directory.numbers().unwrap(), all);
+    }
+
     proptest! {
         #[test]
         fn any_name_is_parsed_without_a_panic(name in prop::collection::vec(any::<u8>(), 0..40)) {
