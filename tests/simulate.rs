@@ -130,22 +130,24 @@ fn every_fault_is_played_judged_and_drawn() {
             let said = sound(&[&flags[..], across].concat());
             let signs = said.split("━ leads, with its term").nth(1).unwrap();
             let (signs, _) = signs.split_once("The store: ").unwrap();
-            let words = match fault {
-                Fault::Kill => "✗ kill -9",
-                Fault::Term => "▽ SIGTERM",
-                Fault::Freeze => "‖ frozen",
-                Fault::Sleep => "( the machine sleeps",
-                Fault::Partition => "≠ cut off",
-                Fault::Unreachable => "{ the store cut off",
-                Fault::LostReplies => "? answers are lost",
-                Fault::LateWrites => "@ writes are late",
-                Fault::Conflicts => "% false conflicts",
-                Fault::Errors => "! the store fails at times",
-                Fault::Slow => "~ the store is slow",
-                Fault::Resign => "↓ asked to resign",
+            let (begins, ends) = match fault {
+                Fault::Kill => ("✗ kill -9", "△ started"),
+                Fault::Term => ("▽ SIGTERM", "△ started"),
+                Fault::Freeze => ("‖ frozen", "▷ goes on"),
+                Fault::Sleep => ("( the machine sleeps", ") it wakes"),
+                Fault::Partition => ("≠ cut off", "= connected again"),
+                Fault::Unreachable => ("{ the store cut off", "} the store is back"),
+                Fault::LostReplies => ("? answers are lost", "· over"),
+                Fault::LateWrites => ("@ writes are late", "* a late write lands"),
+                Fault::Conflicts => ("% false conflicts", "· over"),
+                Fault::Errors => ("! the store fails at times", "· over"),
+                Fault::Slow => ("~ the store is slow", "· over"),
+                Fault::Resign => ("↓ asked to resign", "━ leads"),
+                Fault::HandOver => ("» asked to hand over", "━ leads"),
                 other => panic!("{other} is new: draw it"),
             };
-            assert!(signs.contains(words), "{fault}: {said}");
+            assert!(signs.contains(begins), "{fault}: {said}");
+            assert!(said.contains(ends), "{fault}: {said}");
         }
     }
     sound(&["--faults=all", "--seed=3"]);
@@ -163,6 +165,66 @@ fn where_a_node_runs_decides_what_its_death_costs() {
     assert!(!here.contains(" s"), "{here}");
     let elsewhere = worst(&["--across-machines"]);
     assert!(!elsewhere.contains(" ms"), "{elsewhere}");
+}
+
+#[test]
+fn what_it_foretells_is_what_judge_holds_it_to() {
+    let said = sound(&["--seed=7", "--duration=1h"]);
+    assert!(
+        said.contains("14.0 s at most after it fell silent"),
+        "{said}"
+    );
+    let at_most = |after: &str| {
+        let row = said.lines().find(|line| line.starts_with(after)).unwrap();
+        let words: Vec<_> = row.split_whitespace().rev().take(2).collect();
+        format!("{} {}", words[1], words[0])
+    };
+    assert_eq!(at_most("frozen "), "14.0 s");
+    assert_eq!(at_most("cut off "), "14.0 s");
+    // Eight round trips, and late wake-ups.
+    assert_eq!(at_most("kill -9 "), "13.0 ms");
+}
+
+#[test]
+fn it_counts_what_the_store_is_asked() {
+    let said = sound(&["--seed=7", "--faults=none"]);
+    let line = said.lines().find(|l| l.starts_with("The store: ")).unwrap();
+    let numbers: Vec<f64> = line
+        .split(' ')
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    let [all, writes, requests] = numbers[..] else {
+        panic!("{line}")
+    };
+    assert!(all > writes + requests + 1.0, "{line}");
+    assert!((0.4..1.0).contains(&writes), "{line}");
+    assert!(requests > 5.0, "{line}");
+    assert!(said.contains(" --duration 5m "), "{said}");
+}
+
+#[test]
+fn who_resigned_or_was_stopped_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("events");
+    let flags = ["--seed=3", "--faults=resign,term", "--duration=10m"];
+    sound(&[&flags[..], &["--events", path.to_str().unwrap()]].concat());
+    let text = std::fs::read_to_string(&path).unwrap();
+    let said = |words: &[&str]| {
+        let lines = text.lines();
+        lines
+            .filter(|line| words.iter().all(|word| line.contains(word)))
+            .count()
+    };
+    assert!(said(&["\"reason\":\"resigned\""]) > 0);
+    assert_eq!(
+        said(&["\"reason\":\"resigned\""]),
+        said(&["\"reason\":\"resigned\"", "\"stays_out_until_ns\":"])
+    );
+    let stopped = said(&["\"event\":\"stopped\""]);
+    assert!(
+        stopped > 0 && stopped == said(&["\"fault\":\"term\""]),
+        "{text}"
+    );
 }
 
 #[test]
@@ -192,6 +254,7 @@ fn what_is_wrong_is_named_with_the_way_out() {
         (&["--faults="], "--faults"),
         (&["--nodes=0"], "--nodes"),
         (&["--nodes=1000"], "--nodes"),
+        (&["--seed", "-1"], "not a seed"),
         (&["--seed=x"], "not a seed: use a whole number"),
         (
             &["--duration=24h", "--nodes=100"],

@@ -40,12 +40,12 @@ pub(super) struct Flags {
     timing: TimingFlags,
 
     /// What goes wrong: kill, term, freeze, sleep, partition, unreachable,
-    /// lost-replies, late-writes, conflicts, errors, slow, resign; all or none
+    /// lost-replies, late-writes, conflicts, errors, slow, resign, hand-over; all or none
     #[arg(long, value_name = "FAULT,..", default_value = "kill,freeze,partition", value_parser = faults)]
     faults: Faults,
 
     /// Decides all the rest; the same seed plays the same again [default: a new one]
-    #[arg(long, value_name = "N", value_parser = seed)]
+    #[arg(long, value_name = "N", value_parser = seed, allow_hyphen_values = true)]
     seed: Option<u64>,
 
     /// How long it lasts, in virtual time [default: 30 lease durations]
@@ -79,7 +79,7 @@ pub(super) struct Flags {
 const AFTER_HELP: &str = "\
 No node is started, and no lock directory is touched. Each run is judged as `judge` would.
 
-Exit codes: 0 sound, 1 a rule was broken, 2 usage.";
+Exit codes: 0 sound, 1 a rule was broken, 2 usage, or it cannot be written.";
 
 #[derive(Clone, Debug)]
 struct Faults(Vec<Fault>);
@@ -125,6 +125,7 @@ impl Simulate {
                 // More than clocks that are worth the name differ by.
                 clock_ratio: if flags.across_machines { 1.001 } else { 1.0 },
                 one_machine: !flags.across_machines,
+                requests: true,
                 heartbeat: Some(timing.retry_period()),
             },
             events: flags.events,

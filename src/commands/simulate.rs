@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use leader_demo::simulation::{self, Plan, Report};
+use leader_demo::simulation::{self, Calls, Plan, Report};
 
 use super::judge::{Logs, Verdict};
 use super::{brief, colours};
@@ -21,6 +21,13 @@ mod timeline;
 
 /// 0 if it is sound, 1 if a rule was broken.
 pub(crate) fn run(asked: &Simulate) -> Result<u8> {
+    let (text, code) = play(asked)?;
+    super::print(&text)?;
+    Ok(code)
+}
+
+/// What there is to say of it, and the exit code.
+fn play(asked: &Simulate) -> Result<(String, u8)> {
     let plan = &asked.plan;
     let report = simulation::run(plan);
     let lines = story::tell(&report, &replay(plan))?;
@@ -51,9 +58,8 @@ pub(crate) fn run(asked: &Simulate) -> Result<u8> {
     for (at, broken) in &report.violations {
         let _ = writeln!(text, "BROKEN, says the simulation, at {at:?}: {broken}");
     }
-    super::print(&text)?;
     let sound = verdict.sound() && report.violations.is_empty();
-    Ok(u8::from(!sound))
+    Ok((text, u8::from(!sound)))
 }
 
 /// What is played, and what to expect of it.
@@ -99,9 +105,18 @@ fn heading(plan: &Plan) -> String {
 
 fn calls(report: &Report) -> String {
     let a_second = |calls: u64| calls as f64 / report.ended.as_secs_f64();
-    let (reads, swaps) = (a_second(report.calls.reads), a_second(report.calls.swaps));
-    let all = reads + swaps;
-    format!("{all:.2} calls a second, {swaps:.2} of them writes")
+    let Calls {
+        reads,
+        swaps,
+        requests,
+        ..
+    } = report.calls;
+    format!(
+        "{:.2} calls a second, {:.2} writes, {:.2} for requests",
+        a_second(reads + swaps + requests),
+        a_second(swaps),
+        a_second(requests)
+    )
 }
 
 /// The command that plays the same again, whatever the environment says.
@@ -140,5 +155,36 @@ fn about(duration: Duration) -> String {
     match duration.as_secs() {
         ..60 => brief(duration),
         whole => exact(Duration::from_secs(whole + 1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Which no flags ask for: clocks that run apart by more than is promised.
+    #[test]
+    fn a_broken_rule_is_said_drawn_and_no_success() {
+        let played = |seed| {
+            let plan = Plan {
+                clock_ratio: 3.0,
+                heartbeat: Some(Duration::from_secs(2)),
+                ..Plan::seeded(seed)
+            };
+            let (events, html) = (None, None);
+            play(&Simulate { plan, events, html }).unwrap()
+        };
+        let with = |words: [&str; 2]| {
+            let mut all = (0..100).map(played);
+            let found = all.find(|(text, _)| words.iter().all(|word| text.contains(word)));
+            found.unwrap_or_else(|| panic!("no seed for {words:?}"))
+        };
+        let simulation = "\nBROKEN, says the simulation, at ";
+        let (text, code) = with(["\nBROKEN: ", "# a rule broken"]);
+        assert_eq!(code, 1, "{text}");
+        assert!(text.contains(simulation), "{text}");
+        // What was never said `judge` cannot know.
+        let (text, code) = with(["\nSound: ", simulation]);
+        assert_eq!(code, 1, "{text}");
     }
 }

@@ -55,6 +55,8 @@ impl World<'_> {
         self.note(whom, life, Happening::Fault(fault));
         self.calm_not_before(until);
         for &node in nodes {
+            #[cfg(test)]
+            let until = if self.numb { self.now } else { until };
             self.seats[node].suffers(fault, until);
             #[cfg(test)]
             if fault == Fault::Sleep {
@@ -67,13 +69,10 @@ impl World<'_> {
                     self.kill(node, until);
                 }
                 Fault::Term => self.tell(node, Command::Stop),
-                Fault::Resign if self.plan.has(Fault::HandOver) => self.ask(Wish::Resign),
-                Fault::Resign => self.tell(node, Command::Resign),
+                Fault::Resign if !self.plan.requests => self.tell(node, Command::Resign),
+                Fault::Resign if self.leads(node) => self.ask(Wish::Resign),
                 Fault::HandOver => {
-                    let to = self
-                        .random
-                        .once_in(2)
-                        .then(|| self.seats[node].name.clone());
+                    let to = (!self.leads(node)).then(|| self.seats[node].name.clone());
                     self.ask(Wish::HandOver { to });
                 }
                 Fault::Freeze | Fault::Sleep => self.freeze(node),

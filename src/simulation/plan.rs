@@ -30,6 +30,8 @@ pub struct Plan {
     pub clock_ratio: f64,
     /// All nodes run on one machine, where the store knows of a dead process.
     pub one_machine: bool,
+    /// The nodes look for requests to the leader; otherwise nobody makes any.
+    pub requests: bool,
     /// How often each says whether it leads; never, if not given.
     pub heartbeat: Option<Duration>,
 }
@@ -62,8 +64,8 @@ pub enum Fault {
     Slow,
     /// If it leads, it is asked to resign.
     Resign,
-    /// Whoever leads is asked to hand over, to it or to anyone. The asker may
-    /// lose patience.
+    /// Whoever leads is asked to hand over to it, or to anyone if it leads
+    /// itself. The asker may lose patience.
     HandOver,
     /// Killed, and started anew with durations twice as long, or as before.
     Reconfigure,
@@ -81,10 +83,14 @@ impl Plan {
         let timing = Timing::new(tenth * 10, Some(renew_deadline), Some(retry_period))
             .expect("durations that fit together");
         let most = (tenth * 10).div_duration_f64(renew_deadline) * 0.999;
-        let mut faults = Fault::ALL.to_vec();
         // To look for requests takes most of the time, and longer leases hide
         // leaders that come too late.
-        faults.extend(Fault::MORE.iter().filter(|_| random.below(4) == 0));
+        let rare = [Fault::HandOver, Fault::Reconfigure];
+        let all = Fault::ALL.into_iter().chain(Fault::MORE);
+        let faults: Vec<_> = all
+            .filter(|fault| !rare.contains(fault) || random.once_in(4))
+            .collect();
+        let requests = faults.contains(&Fault::HandOver);
         Self {
             seed,
             nodes: 5,
@@ -95,6 +101,7 @@ impl Plan {
             round_trip: Duration::from_micros(random.one_of(&[100, 1_000, 50_000, 300_000])),
             clock_ratio: random.one_of(&[1.0, 1.001, most]),
             one_machine: random.once_in(2),
+            requests,
             heartbeat: None,
         }
     }
@@ -121,7 +128,7 @@ impl Plan {
 
 impl Fault {
     /// All that can be asked for by name.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Kill,
         Self::Term,
         Self::Freeze,
@@ -134,10 +141,11 @@ impl Fault {
         Self::Errors,
         Self::Slow,
         Self::Resign,
+        Self::HandOver,
     ];
 
-    /// Of seeded plans alone: `judge` knows of one lease duration, and of no requests.
-    pub const MORE: [Self; 2] = [Self::HandOver, Self::Reconfigure];
+    /// Of seeded plans alone: `judge` knows of one lease duration.
+    pub const MORE: [Self; 1] = [Self::Reconfigure];
 
     pub(super) const COUNT: usize = Self::ALL.len() + Self::MORE.len();
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::plan::{Fault, Plan};
+use super::plan::Plan;
 use super::report::Calls;
 use super::world::World;
 use crate::driver::Command;
@@ -123,12 +123,13 @@ fn plan(setting: &Setting, end: End, seed: u64) -> Plan {
         nodes: setting.candidates + 1,
         timing: setting.timing,
         duration: Duration::MAX,
-        // Nobody asks, but somebody might.
-        faults: vec![Fault::HandOver],
+        faults: Vec::new(),
         pause: Duration::ZERO,
         round_trip: setting.round_trip,
         clock_ratio: 1.0,
         one_machine: end == End::Told,
+        // Nobody asks, but somebody might.
+        requests: true,
         heartbeat: None,
     }
 }

@@ -129,7 +129,6 @@ impl Seat {
                 Box::pin(attend(node, requests, clock, timer(Book::Requests))) as Pin<Box<_>>
             });
         self.life += 1;
-        self.frozen = false;
         self.running = Some(Running {
             drive: Box::pin(driver.drive(at(Book::Lease), timer(Book::Lease))),
             attend,
@@ -141,6 +140,13 @@ impl Seat {
             watches: None,
             desk,
         });
+    }
+
+    /// Its process is gone, and with it what was done to that alone.
+    pub(super) fn ends(&mut self) {
+        self.running = None;
+        self.frozen = false;
+        self.until[Fault::Freeze as usize] = Duration::ZERO;
     }
 
     /// What its clock says at this moment.
@@ -174,13 +180,18 @@ impl Seat {
         }
     }
 
+    /// Until then at least.
     pub(super) fn suffers(&mut self, fault: Fault, until: Duration) {
         let over = &mut self.until[fault as usize];
         *over = (*over).max(until);
     }
 
     pub(super) fn has(&self, fault: Fault, now: Duration) -> bool {
-        now < self.until[fault as usize]
+        now < self.lasts_until(fault)
+    }
+
+    pub(super) const fn lasts_until(&self, fault: Fault) -> Duration {
+        self.until[fault as usize]
     }
 
     /// It cannot reach the store.

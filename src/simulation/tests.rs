@@ -8,6 +8,7 @@ use crate::election::Sabotage;
 fn broken_by(sabotage: Sabotage, faults: &[Fault], seed: u64) -> Vec<Violation> {
     let plan = Plan {
         faults: faults.to_vec(),
+        requests: faults.contains(&Fault::HandOver),
         ..Plan::seeded(seed)
     };
     let mut world = World::new(&plan);
@@ -71,6 +72,85 @@ fn each_broken_rule_is_found() {
         let found = found.find(|(_, harm)| harms.contains(harm));
         eprintln!("{sabotage:?}: {found:?}");
         assert!(found.is_some(), "{sabotage:?} does no harm");
+    }
+}
+
+#[test]
+fn who_is_frozen_goes_on_or_is_killed() {
+    let (mut frozen, mut killed) = (0, 0);
+    for seed in 0..100 {
+        let plan = Plan {
+            faults: vec![Fault::Kill, Fault::Freeze],
+            ..Plan::seeded(seed)
+        };
+        let moments = run(&plan).moments;
+        let is = |m: &Moment, what| m.what == what;
+        for (n, freeze) in moments.iter().enumerate() {
+            if !is(freeze, Happening::Fault(Fault::Freeze)) {
+                continue;
+            }
+            let own = |m: &&Moment| (m.node, m.life) == (freeze.node, freeze.life);
+            let ends = moments[n..].iter().filter(own).find(|m| {
+                is(m, Happening::Over(Fault::Freeze)) || is(m, Happening::Fault(Fault::Kill))
+            });
+            let ends = ends.unwrap_or_else(|| panic!("seed {seed}: for ever from {freeze:?} on"));
+            frozen += 1;
+            killed += u32::from(is(ends, Happening::Fault(Fault::Kill)));
+        }
+    }
+    assert!(frozen > 300 && killed > 30, "{frozen}, {killed}");
+}
+
+#[test]
+fn nothing_starts_on_a_machine_that_sleeps() {
+    let mut slept = 0;
+    for seed in 0..100 {
+        let plan = Plan {
+            faults: vec![Fault::Kill, Fault::Sleep],
+            ..Plan::seeded(seed)
+        };
+        let mut asleep = std::collections::BTreeSet::new();
+        for Moment { at, node, what, .. } in run(&plan).moments {
+            // On one machine it is about all.
+            let machine = node.filter(|_| !plan.one_machine);
+            match what {
+                Happening::Fault(Fault::Sleep) => slept += u32::from(asleep.insert(machine)),
+                Happening::Over(Fault::Sleep) => assert!(asleep.remove(&machine)),
+                Happening::Started => assert!(!asleep.contains(&machine), "seed {seed}, {at:?}"),
+                _ => {}
+            }
+        }
+        assert!(asleep.is_empty(), "seed {seed}");
+    }
+    assert!(slept > 200, "{slept}");
+}
+
+/// A fault that does nothing would test nothing.
+#[test]
+fn what_is_wrong_with_the_store_changes_who_leads() {
+    let elections = |world: World| {
+        let spans = world.run().spans.into_iter();
+        spans.map(|span| (span.node, span.from)).collect::<Vec<_>>()
+    };
+    for fault in [
+        Fault::Partition,
+        Fault::Unreachable,
+        Fault::LostReplies,
+        Fault::LateWrites,
+        Fault::Conflicts,
+        Fault::Errors,
+        Fault::Slow,
+    ] {
+        let felt = |seed| {
+            let plan = Plan {
+                faults: vec![fault],
+                ..Plan::seeded(seed)
+            };
+            let mut numb = World::new(&plan);
+            numb.numb = true;
+            elections(World::new(&plan)) != elections(numb)
+        };
+        assert!((0..50).any(felt), "{fault}");
     }
 }
 

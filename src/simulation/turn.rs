@@ -81,8 +81,7 @@ impl World<'_> {
         if self.leads(node) {
             self.led_until(node, self.now);
         }
-        self.seats[node].running = None;
-        self.seats[node].frozen = false;
+        self.seats[node].ends();
         if self.holder_is_dead() {
             self.wake_watchers();
         }

@@ -30,10 +30,11 @@ pub(super) struct World<'a> {
     pub(super) calls: Calls,
     agenda: Agenda,
     moments: Vec<Moment>,
-    /// Whether the nodes look for requests.
-    attends: bool,
     #[cfg(test)]
     pub(super) sabotage: Option<Sabotage>,
+    /// Faults come and go, and no call feels them.
+    #[cfg(test)]
+    pub(super) numb: bool,
 }
 
 impl<'a> World<'a> {
@@ -54,9 +55,10 @@ impl<'a> World<'a> {
             calls: Calls::default(),
             agenda: Agenda::default(),
             moments: Vec::new(),
-            attends: plan.has(Fault::HandOver),
             #[cfg(test)]
             sabotage: None,
+            #[cfg(test)]
+            numb: false,
         };
         for node in 0..plan.nodes {
             world.soon(plan.timing.retry_period(), Event::Start(node));
@@ -158,9 +160,14 @@ impl<'a> World<'a> {
         if seat.running.is_some() {
             return;
         }
+        if seat.has(Fault::Sleep, self.now) {
+            let wakes = seat.lasts_until(Fault::Sleep);
+            self.at(wakes, Event::Start(node));
+            return;
+        }
         #[cfg(test)]
         (seat.sabotage = self.sabotage);
-        seat.start(self.now, self.attends, &mut self.random);
+        seat.start(self.now, self.plan.requests, &mut self.random);
         let life = seat.life;
         self.note(Some(node), life, Happening::Started);
         self.calm_not_before(self.now);

@@ -1,7 +1,7 @@
 //! A shape for each fault, so that it is told apart without colours.
 
 /// Kind, what it says in the legend, and the path in a box from -6 to 6.
-const SHAPES: [(&str, &str, &str); 33] = [
+const SHAPES: [(&str, &str, &str); 34] = [
     (
         super::BREACH,
         "a rule broken",
@@ -31,6 +31,11 @@ const SHAPES: [(&str, &str, &str); 33] = [
     ),
     ("reachable", "the store is back", "M-5-4H5V4H-5Z"),
     ("resign", "asked to resign", "M0-6V5M-4 1L0 5L4 1"),
+    (
+        "hand_over",
+        "asked to hand over",
+        "M-5-4L0 0L-5 4M0-4L5 0L0 4",
+    ),
     (
         "late_write",
         "a late write lands",

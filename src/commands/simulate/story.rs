@@ -174,7 +174,7 @@ fn harm(moment: &Moment) -> Option<Harm<'_>> {
 fn of_a_process(fault: Fault) -> bool {
     matches!(
         fault,
-        Fault::Kill | Fault::Term | Fault::Freeze | Fault::Resign
+        Fault::Kill | Fault::Term | Fault::Freeze | Fault::Resign | Fault::HandOver
     )
 }
 
@@ -184,6 +184,7 @@ fn begins(fault: Fault) -> &'static str {
         Fault::Freeze => "stop",
         Fault::LostReplies => "lost_replies",
         Fault::LateWrites => "late_writes",
+        Fault::HandOver => "hand_over",
         same => same.as_str(),
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::commands::brief;
-use crate::commands::picture::{Chart, Gap, Lane, words};
+use crate::commands::picture::{BREACH, Chart, Gap, Lane, words};
 
 /// Of a line; with the names before them they fill 78.
 const COLUMNS: usize = 60;
@@ -24,10 +24,12 @@ const STEPS: [u64; 20] = [
 /// Of what has no sign of its own for that.
 const OVER: char = '·';
 
-const MARKS: [(&str, char); 23] = [
+const MARKS: [(&str, char); 20] = [
     ("kill", '✗'),
     ("term", '▽'),
     ("resign", '↓'),
+    ("hand_over", '»'),
+    (BREACH, '#'),
     ("start", '△'),
     ("stop", '‖'),
     ("cont", '▷'),
@@ -43,11 +45,6 @@ const MARKS: [(&str, char); 23] = [
     ("conflicts", '%'),
     ("errors", '!'),
     ("slow", '~'),
-    ("lost_replies_over", OVER),
-    ("late_writes_over", OVER),
-    ("conflicts_over", OVER),
-    ("errors_over", OVER),
-    ("slow_over", OVER),
 ];
 
 /// A colour, as a terminal is told of it.
@@ -232,7 +229,7 @@ fn named(name: &str) -> Row {
 
 fn sign(kind: &str) -> char {
     let known = MARKS.iter().find(|(name, _)| *name == kind);
-    known.map_or('•', |(_, sign)| *sign)
+    known.map_or(OVER, |(_, sign)| *sign)
 }
 
 /// What the signs mean, of those that are there.
@@ -245,7 +242,7 @@ fn legend(chart: &Chart) -> String {
     if !chart.gaps.is_empty() {
         items.push("░ nobody leads".into());
     }
-    for (kind, sign) in MARKS.into_iter().filter(|(_, sign)| *sign != OVER) {
+    for (kind, sign) in MARKS {
         if marks().any(|mark| mark.kind == kind) {
             items.push(format!("{sign} {}", words(kind)));
         }
@@ -294,4 +291,82 @@ fn write_row(text: &mut String, row: &Row, colours: bool) {
         };
     }
     text.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::picture::{Mark, Span};
+
+    const SECOND: u64 = 1000 * MS;
+
+    fn span(term: u64, from: u64, until: u64) -> Span {
+        let (from, until) = (from * SECOND, until * SECOND);
+        Span { from, until, term }
+    }
+
+    fn mark(at: u64, kind: &str) -> Mark {
+        let (kind, text) = (kind.into(), String::new());
+        let at = at * SECOND;
+        Mark { at, kind, text }
+    }
+
+    #[test]
+    fn who_led_when_and_what_went_wrong() {
+        let lanes = vec![
+            Lane {
+                name: "node-1".into(),
+                alive: vec![(0, 200 * SECOND)],
+                spans: vec![span(1, 2, 20)],
+                frozen: vec![(14 * SECOND, 30 * SECOND)],
+                marks: vec![
+                    mark(14, "stop"),
+                    mark(14, "slow"),
+                    mark(30, "cont"),
+                    mark(31, "slow_over"),
+                ],
+            },
+            Lane {
+                name: "node-2".into(),
+                alive: vec![(SECOND, 140 * SECOND)],
+                spans: vec![span(2, 25, 140)],
+                frozen: vec![],
+                marks: vec![mark(140, "kill")],
+            },
+        ];
+        let gaps = [(20, 25), (140, 178)].map(|(from, until)| Gap {
+            from: from * SECOND,
+            until: until * SECOND,
+            after: "kill".into(),
+        });
+        let chart = Chart {
+            name: "simulation".into(),
+            from: 0,
+            until: 200 * SECOND,
+            lanes,
+            gaps: gaps.into(),
+        };
+        let drawn = draw(&chart, Duration::from_secs(6), false);
+        assert_eq!(drawn, DRAWN);
+        let coloured = draw(&chart, Duration::from_secs(6), true);
+        assert!(coloured.contains("\x1b[1;32m"), "{coloured}");
+    }
+
+    /// Two strips of a minute; in two more nothing happens.
+    const DRAWN: &str = "
+                0:00      0:10      0:20      0:30      0:40      0:50
+node-1          ──1━━━━━━━━━━━‖~╍╍╍╍┄┄┄┄┄┄┄┄┄┄▷·────────────────────────────
+node-2           ────────────────────────2━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+nobody leads                        ░░░░░ 5.0 s
+
+                2:00      2:10      2:20      2:30      2:40      2:50
+node-1          ────────────────────────────────────────────────────────────
+node-2          2━━━━━━━━━━━━━━━━━━━✗
+nobody leads                 38.0 s ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░
+
+━ leads, with its term   ─ runs   ╍┄ the same, frozen or cut off
+░ nobody leads   ✗ kill -9   ‖ frozen   ▷ goes on   ~ the store is slow
+· over
+Nothing happens in 2:00 more.
+";
 }
