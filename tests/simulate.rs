@@ -82,6 +82,17 @@ fn judge_reads_the_same_in_its_events() {
 }
 
 #[test]
+fn what_make_sim_plays_is_sound_by_the_judge_too() {
+    for seed in 0..40 {
+        let said = sound(&["--seeded", "--seed", &seed.to_string()]);
+        assert!(
+            said.contains(&format!("Again: make sim SEED={seed}\n")),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn what_is_sound_stays_below_its_limit_in_the_table() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("events");

@@ -3,11 +3,17 @@
 //!
 //! SIM_SEEDS says how many, SIM_SEED plays just that one and tells its story.
 
+#![allow(missing_docs, clippy::disallowed_methods)]
+
+mod common;
+
 use std::panic;
-use std::process::ExitCode;
+use std::path::Path;
+use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use common::settings::variable;
 use leader_demo::clock;
 use leader_demo::simulation::{Happening, Moment, Plan, Report, run};
 
@@ -30,11 +36,11 @@ fn main() -> ExitCode {
         println!("simulation: test");
         return ExitCode::SUCCESS;
     }
-    if let Some(seed) = number("SIM_SEED") {
+    if let Some(seed) = variable("SIM_SEED") {
         return one(seed);
     }
     let fresh = clock::now().as_nanos();
-    let seeds = number("SIM_SEEDS").unwrap_or(FIXED);
+    let seeds = variable("SIM_SEEDS").unwrap_or(FIXED);
     println!("{seeds} seeds from 0 on, and {fresh}, which is new");
     if let Some(seed) = many(seeds, fresh) {
         println!("to replay it: make sim SEED={seed}");
@@ -42,12 +48,6 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
-}
-
-fn number(variable: &str) -> Option<u64> {
-    let text = std::env::var(variable).ok()?;
-    let number = text.parse();
-    Some(number.unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
 }
 
 /// Plays all of them on every core; the lowest that fails.
@@ -85,44 +85,71 @@ fn many(seeds: u64, fresh: u64) -> Option<u64> {
     });
     let took = clock::now().since(start);
     let played = next.into_inner().min(seeds + 1);
-    let rate = played as f64 / took.as_secs_f64();
     println!(
-        "{played} runs of a minute and five nodes in {took:.1?}: {rate:.0} a second, {:.0} per core; {} leaderships",
-        rate / cores as f64,
+        "{played} runs of a minute and five nodes in {took:.1?}: {:.0} a second and core; {} leaderships",
+        played as f64 / busy(),
         led.into_inner(),
     );
     let failed = failed.into_inner();
     (failed < u64::MAX).then_some(failed)
 }
 
-/// Tells its story.
+/// For how many seconds a core was, since the start.
+fn busy() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// Tells its story, moment by moment, and draws it.
 fn one(seed: u64) -> ExitCode {
     let report = run(&Plan::seeded(seed));
     let Report {
         plan,
         moments,
-        spans,
         violations,
         calm,
         ended,
         ..
     } = &report;
-    println!("{plan:#?}");
     for Moment { at, node, what, .. } in moments {
         let whom = node.map_or("all".into(), |node| format!("node-{}", node + 1));
         println!("{:>10.3} s  {whom:<7} {}", at.as_secs_f64(), words(what));
     }
-    println!("No fault has any effect from {calm:.3?} on; it ended at {ended:.3?}.");
+    let faults: Vec<_> = plan.faults.iter().map(|fault| fault.as_str()).collect();
+    println!(
+        "What could go wrong: {}; clocks differ by {}.",
+        faults.join(", "),
+        plan.clock_ratio
+    );
+    println!("No fault has any effect from {calm:.3?} on; it ended at {ended:.3?}.\n");
+    let drawn = draw(seed);
     for (at, what) in violations {
         println!("WRONG, at {at:?}: {what}");
     }
-    if violations.is_empty() {
-        println!("{} leaderships, and no promise was broken.", spans.len());
-    }
-    match violations.is_empty() {
+    match violations.is_empty() && drawn {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     }
+}
+
+/// As `leader-demo simulate` does, and judges it; whether that says it is sound.
+fn draw(seed: u64) -> bool {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent();
+    let pages = target.expect("it is below target/").join("sim");
+    std::fs::create_dir_all(&pages).expect("target/ is ours");
+    let page = pages.join(format!("{seed}.html"));
+    let drawn = Command::new(env!("CARGO_BIN_EXE_leader-demo"))
+        .args([
+            "simulate",
+            "--seeded",
+            "--seed",
+            &seed.to_string(),
+            "--html",
+        ])
+        .arg(&page)
+        .status();
+    println!("The picture: {}", page.display());
+    drawn.is_ok_and(|exit| exit.success())
 }
 
 fn words(what: &Happening) -> String {

@@ -22,6 +22,8 @@ pub(crate) struct Simulate {
     pub(crate) plan: Plan,
     pub(crate) events: Option<PathBuf>,
     pub(crate) html: Option<PathBuf>,
+    /// As `make sim` plays it.
+    pub(crate) seeded: bool,
 }
 
 /// Show how your timings fail over: the election itself, on virtual time, under
@@ -67,6 +69,10 @@ pub(super) struct Flags {
     #[arg(long)]
     across_machines: bool,
 
+    /// Play the seed as `make sim` does, whatever the other flags say
+    #[arg(long, hide = true)]
+    seeded: bool,
+
     /// Write down what nodes said and what was done to them, as JSON lines for `judge`
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     events: Option<PathBuf>,
@@ -87,6 +93,17 @@ struct Faults(Vec<Fault>);
 impl Simulate {
     pub(super) fn resolve(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let flags: Flags = super::flags(matches)?;
+        let seed = flags.seed.unwrap_or_else(fresh_seed);
+        if flags.seeded {
+            let plan = Plan::seeded(seed);
+            let heartbeat = Some(plan.timing.retry_period());
+            return Ok(Self {
+                plan: Plan { heartbeat, ..plan },
+                events: flags.events,
+                html: flags.html,
+                seeded: true,
+            });
+        }
         let timing = flags.timing.resolve()?;
         let invalid = |message| refuse(ErrorKind::ValueValidation, message);
         let lease = timing.lease_duration();
@@ -115,7 +132,7 @@ impl Simulate {
         }
         Ok(Self {
             plan: Plan {
-                seed: flags.seed.unwrap_or_else(fresh_seed),
+                seed,
                 nodes: flags.nodes as usize,
                 timing,
                 duration,
@@ -130,6 +147,7 @@ impl Simulate {
             },
             events: flags.events,
             html: flags.html,
+            seeded: false,
         })
     }
 }

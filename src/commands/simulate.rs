@@ -30,7 +30,7 @@ pub(crate) fn run(asked: &Simulate) -> Result<u8> {
 fn play(asked: &Simulate) -> Result<(String, u8)> {
     let plan = &asked.plan;
     let report = simulation::run(plan);
-    let lines = story::tell(&report, &replay(plan))?;
+    let lines = story::tell(&report, &replay(asked))?;
     if let Some(path) = &asked.events {
         let written = std::fs::write(path, &lines);
         written.with_context(|| format!("--events {}", path.display()))?;
@@ -120,7 +120,11 @@ fn calls(report: &Report) -> String {
 }
 
 /// The command that plays the same again, whatever the environment says.
-fn replay(plan: &Plan) -> String {
+fn replay(asked: &Simulate) -> String {
+    let plan = &asked.plan;
+    if asked.seeded {
+        return format!("make sim SEED={}", plan.seed);
+    }
     let faults: Vec<_> = plan.faults.iter().map(|fault| fault.as_str()).collect();
     let faults = match plan.faults.len() {
         0 => "none".into(),

@@ -111,7 +111,9 @@ impl Plan {
     }
 
     /// Of all that its nodes may keep to.
-    pub(super) fn longest_timing(&self) -> Timing {
+    /// The longest durations that a node keeps to: after [`Fault::Reconfigure`],
+    /// some keep to twice as long ones.
+    pub fn longest_timing(&self) -> Timing {
         if !self.has(Fault::Reconfigure) {
             return self.timing;
         }

@@ -40,6 +40,7 @@ struct Harm<'a> {
 /// All that was said and done, the earliest first.
 pub(super) fn tell(report: &Report, replay: &str) -> Result<String> {
     let plan = &report.plan;
+    let timing = plan.longest_timing();
     let header = Header {
         event: "simulation",
         boottime_ns: 0,
@@ -48,10 +49,10 @@ pub(super) fn tell(report: &Report, replay: &str) -> Result<String> {
         one_machine: plan.one_machine,
         slack_ns: nanos(calls(plan)),
         // Then it is given up.
-        hangs_ns: nanos(plan.timing.renew_deadline()),
-        lease_duration_ns: nanos(plan.timing.lease_duration()),
-        renew_deadline_ns: nanos(plan.timing.renew_deadline()),
-        retry_period_ns: nanos(plan.timing.retry_period()),
+        hangs_ns: nanos(timing.renew_deadline()),
+        lease_duration_ns: nanos(timing.lease_duration()),
+        renew_deadline_ns: nanos(timing.renew_deadline()),
+        retry_period_ns: nanos(timing.retry_period()),
     };
     let mut lines = serde_json::to_string(&header)? + "\n";
     let mut narrators = BTreeMap::new();
@@ -107,7 +108,7 @@ fn said(plan: &Plan, narrator: &mut Narrator, moment: &Moment) -> Option<Said> {
     let at = clock(moment.at);
     Some(match moment.what {
         Happening::Started => {
-            let mut said = Said::started(plan.timing, None);
+            let mut said = Said::started(plan.longest_timing(), None);
             said.at = at;
             said
         }
