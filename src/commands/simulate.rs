@@ -176,7 +176,13 @@ mod tests {
                 ..Plan::seeded(seed)
             };
             let (events, html) = (None, None);
-            play(&Simulate { plan, events, html }).unwrap()
+            play(&Simulate {
+                plan,
+                events,
+                html,
+                seeded: false,
+            })
+            .unwrap()
         };
         let with = |words: [&str; 2]| {
             let mut all = (0..100).map(played);
