@@ -107,6 +107,15 @@ fn terms_start_again_only_where_the_directory_was_removed() {
     };
     logs(4 * S + 1).assert_sound();
     logs(5 * S + 1).assert_broken("terms", "term 1 led again");
+    // It may have been asked for a renew deadline before it was said.
+    let before = |at| {
+        Logs::new()
+            .file(&Session::of("a").elected(10 * S, 1).lines)
+            .file(&b(15 * S, 1).lines)
+            .file(&[chaos(), fault("removed", None, at)])
+    };
+    before(4 * S).assert_sound();
+    before(4 * S - 1).assert_broken("terms", "term 1 led again");
     let mut elsewhere = fault("removed", None, 4 * S + 1);
     elsewhere["lock_name"] = "another".into();
     let logs = |boot: &str| {

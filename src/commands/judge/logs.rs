@@ -65,6 +65,7 @@ pub(super) struct Header {
 pub(super) struct Timing {
     pub(super) lease_duration: u64,
     pub(super) retry_period: u64,
+    pub(super) renew_deadline: u64,
 }
 
 /// The fields that matter here. All can be missing.
@@ -229,6 +230,7 @@ impl Line {
         Some(Timing {
             lease_duration: self.lease_duration_ns?,
             retry_period: self.retry_period_ns?,
+            renew_deadline: self.renew_deadline_ns.unwrap_or_default(),
         })
     }
 

@@ -109,15 +109,18 @@ pub(super) fn one_leader(logs: &Logs, spans: &[Span], breaches: &mut Vec<Breach>
     }
 }
 
-/// Terms grow, until the directory that keeps them is removed.
+/// Terms grow, until the directory that keeps them is removed: the others may not
+/// have seen the last of them, and who led in it may have asked for it up to a
+/// renew deadline before it was said.
 pub(super) fn terms_grow(logs: &Logs, spans: &[Span], breaches: &mut Vec<Breach>) {
     let mut highest: Option<&Span> = None;
+    let asked_before = logs.timing().map_or(0, |timing| timing.renew_deadline);
     for span in spans {
         if let Some(before) = highest.filter(|before| span.term <= before.term) {
             let removed = logs.faults.iter().any(|fault| {
                 fault.kind == "removed"
                     && fault.concerns(&span.election)
-                    && (before.start..=span.start).contains(&fault.at)
+                    && (before.start.saturating_sub(asked_before)..=span.start).contains(&fault.at)
             });
             if !removed {
                 let what = if span.term == before.term {
