@@ -23,6 +23,8 @@ fn all_is_well() {
         let report = run(&Plan::seeded(seed));
         assert_eq!(report.violations, [], "seed {seed}: {:?}", report.plan);
         assert!(!report.spans.is_empty());
+        let mut pairs = report.spans.windows(2);
+        assert!(pairs.all(|two| two[0].to <= two[1].from), "seed {seed}");
     }
 }
 
@@ -123,6 +125,23 @@ fn nothing_starts_on_a_machine_that_sleeps() {
         assert!(asleep.is_empty(), "seed {seed}");
     }
     assert!(slept > 200, "{slept}");
+}
+
+/// With nobody there to take the lease, no two lead and the record stays its own.
+#[test]
+fn to_believe_for_too_long_is_found_where_nobody_suffers() {
+    let found = (0..200).any(|seed| {
+        let plan = Plan {
+            nodes: 1,
+            faults: vec![Fault::Slow],
+            ..Plan::seeded(seed)
+        };
+        let mut world = World::new(&plan);
+        world.sabotage = Some(Sabotage::LeaderCountsFromTheReply);
+        let mut violations = world.run().violations.into_iter();
+        violations.any(|(_, what)| what == Violation::OutsideItsLease)
+    });
+    assert!(found);
 }
 
 /// A fault that does nothing would test nothing.
