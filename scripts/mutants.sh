@@ -21,7 +21,8 @@ cargo mutants --output target/mutants-rules --cargo-arg=--lib \
 cargo mutants --output target/mutants-store \
     --cargo-arg=--lib --cargo-arg=--test=file_store --cargo-arg=--test=store_contract \
     --cargo-arg=--test=file_work --cargo-arg=--test=faults --cargo-arg=--test=file_store_calls \
-    --cargo-arg=--test=cli --cargo-arg=--test=failover --cargo-arg=--test=doctor \
+    --cargo-arg=--test=file_store_directory --cargo-arg=--test=cli --cargo-arg=--test=failover \
+    --cargo-arg=--test=doctor \
     --file src/store/file.rs --file 'src/store/file/*.rs' \
     "$@" -- -- --skip election --skip driver --skip observer || failed=$?
 exit "$failed"

@@ -557,19 +557,60 @@ mod tests {
         }
     }
 
-    #[test]
-    fn numbers_that_one_call_cannot_list_are_never_listed_by_two() {
+    fn made() -> (tempfile::TempDir, Directory) {
         let lock_dir = tempfile::tempdir().unwrap();
         let place = Place::new(lock_dir.path(), &LockName::new("x").unwrap(), false);
         let Ok(directory) = place.create() else {
             panic!("it can be made")
         };
+        (lock_dir, directory)
+    }
+
+    #[test]
+    fn numbers_that_one_call_cannot_list_are_never_listed_by_two() {
+        let (_lock_dir, directory) = made();
         let all: Vec<u64> = (0..3000).collect();
         for number in &all {
             File::create(directory.path_of(*number)).unwrap();
         }
         assert_eq!(directory.list_at_once(LISTING).unwrap(), None);
         assert_eq!(directory.numbers().unwrap(), all);
+    }
+
+    #[test]
+    fn a_file_is_read_whole_or_not_at_all() {
+        let (_lock_dir, directory) = made();
+        for size in [0, LARGEST_RECORD, LARGEST_RECORD + 1, 1 << 40] {
+            let file = File::create(directory.path_of(1)).unwrap();
+            file.set_len(size).unwrap();
+            match directory.load(1).unwrap() {
+                Named::File { content, .. } => {
+                    assert_eq!(content.len() as u64, size);
+                    assert!(size <= LARGEST_RECORD);
+                }
+                Named::Stray(_) => assert!(size > LARGEST_RECORD, "{size}"),
+                Named::Gone => panic!("it is there"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_stands_where_the_claims_should_be_is_neither_followed_nor_waited_for() {
+        let (lock_dir, directory) = made();
+        let claims = directory.path().join(CLAIMS);
+        std::fs::remove_dir(&claims).unwrap();
+        std::os::unix::fs::symlink(lock_dir.path(), &claims).unwrap();
+        assert!(directory.claims().is_err(), "it is somebody else's");
+        std::fs::remove_file(&claims).unwrap();
+
+        rustix::fs::mknodat(CWD, &claims, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || tell.send(directory.claims().is_err()));
+        // Without a writer, to open it as a file would wait for ever.
+        assert_eq!(
+            told.recv_timeout(std::time::Duration::from_secs(60)),
+            Ok(true)
+        );
     }
 
     proptest! {
