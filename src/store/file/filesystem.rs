@@ -96,3 +96,15 @@ impl From<&StatFs> for Filesystem {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_is_not_known_is_told_by_its_number_and_not_trusted() {
+        let proc = Filesystem::from(&rustix::fs::statfs("/proc").unwrap());
+        assert_eq!((proc.magic(), proc.name()), (0x9fa0, None));
+        assert!(!proc.is_local() && !proc.is_memory());
+    }
+}
