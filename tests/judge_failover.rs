@@ -84,6 +84,24 @@ fn where_nobody_is_left_nobody_is_late() {
 }
 
 #[test]
+fn who_was_killed_before_it_could_say_that_it_leads_is_waited_for() {
+    let logs = |term| {
+        Logs::new()
+            .file(&a().lines)
+            .file(&Session::of("b").follows(S).follows(13 * S).lines)
+            .file(&Session::of("c").follows(S).elected(29 * S, term).lines)
+            .file(&[
+                chaos(),
+                fault("stop", Some("a"), 4500 * MS),
+                fault("kill", Some("b"), 14 * S),
+            ])
+    };
+    logs(3).assert_sound();
+    // Nobody held it in between.
+    logs(2).assert_broken("failover", "ns after stop of a");
+}
+
+#[test]
 fn time_does_not_count_while_nobody_could_take_over() {
     let b = |next| Session::of("b").follows(50 * S).elected(next, 2);
     let logs = |next: u64| {

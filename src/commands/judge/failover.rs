@@ -93,7 +93,8 @@ impl<'a> Course<'a> {
         let mut found = Vec::new();
         for (before, next) in self.spans.iter().zip(self.spans.iter().skip(1)) {
             let mut failover = self.failover(before, next.start);
-            self.limit(&mut failover);
+            let unsaid = next.term > before.term.saturating_add(1);
+            self.limit(&mut failover, unsaid);
             if failover.late {
                 breaches.push(self.late(&failover, before, Some(next)));
             }
@@ -101,7 +102,7 @@ impl<'a> Course<'a> {
         }
         if let Some(before) = self.spans.last().filter(|span| self.is_over(span)) {
             let mut failover = self.failover(before, self.end);
-            self.limit(&mut failover);
+            self.limit(&mut failover, false);
             if failover.late {
                 breaches.push(self.late(&failover, before, None));
             }
@@ -180,7 +181,8 @@ impl<'a> Course<'a> {
     }
 
     /// Finds out what is the most it may have taken, and whether it took more.
-    fn limit(&self, failover: &mut Failover) {
+    /// `unsaid`: there are terms in between in which nobody said that he led.
+    fn limit(&self, failover: &mut Failover, unsaid: bool) {
         let Some(timing) = self.timing.filter(|_| !self.logs.faults.is_empty()) else {
             return;
         };
@@ -196,7 +198,11 @@ impl<'a> Course<'a> {
         let at_most = if quick { slack } else { slow };
         let healed = self.healed(failover.from);
         let begin = failover.from.max(healed);
-        let disturbed = self.disturbances(begin, begin.saturating_sub(slow), failover.to);
+        let mut disturbed = self.disturbances(begin, begin.saturating_sub(slow), failover.to);
+        if unsaid {
+            disturbed.extend(self.last_acts(begin, failover.to));
+            disturbed.sort_unstable();
+        }
         let calm_before = disturbed.first().is_none_or(|(at, _)| *at >= begin);
         // Also where one was quick enough to come before the trouble was over.
         let mut alone = begin > failover.to;
@@ -246,6 +252,14 @@ impl<'a> Course<'a> {
         found.retain(|(at, until)| *at <= to && *until >= near);
         found.sort_unstable();
         found
+    }
+
+    /// Whoever took the lease and was killed before it could say so is waited for
+    /// like any leader.
+    fn last_acts(&self, begin: u64, to: u64) -> impl Iterator<Item = (u64, u64)> {
+        let later = self.faults_between(begin.saturating_add(1), to).iter();
+        let ends = later.filter(|fault| matches!(&*fault.kind, "kill" | "term"));
+        ends.map(|fault| (fault.at, fault.at))
     }
 
     fn faults_between(&self, from: u64, to: u64) -> &[&'a Fault] {
