@@ -122,6 +122,7 @@ fn each_line_is_one_of_the_json_interface() {
     assert_eq!(lines[0]["event"], "simulation");
     assert_eq!(lines[0]["seed"], 7);
     assert_eq!(lines[0]["lease_duration_ns"], 10_000_000_000_u64);
+    assert_eq!(lines[0]["hangs_ns"], 6_000_000_000_u64);
     let pids = |event: &str| {
         let of = lines.iter().filter(|line| line["event"] == event);
         of.map(|line| line["pid"].clone()).collect::<Vec<_>>()
@@ -226,10 +227,12 @@ fn who_resigned_or_was_stopped_says_so() {
             .filter(|line| words.iter().all(|word| line.contains(word)))
             .count()
     };
-    assert!(said(&["\"reason\":\"resigned\""]) > 0);
+    let resigned = "\"reason\":\"resigned\"";
+    assert!(said(&[resigned]) > 0, "{text}");
     assert_eq!(
-        said(&["\"reason\":\"resigned\""]),
-        said(&["\"reason\":\"resigned\"", "\"stays_out_until_ns\":"])
+        said(&[resigned, "\"stays_out_until_ns\":null"]),
+        0,
+        "{text}"
     );
     let stopped = said(&["\"event\":\"stopped\""]);
     assert!(

@@ -9,7 +9,7 @@ use crate::lease::Term;
 #[derive(Default)]
 pub(super) struct Checker {
     highest: Term,
-    violations: Vec<(Duration, Violation)>,
+    pub(super) violations: Vec<(Duration, Violation)>,
 }
 
 impl Checker {

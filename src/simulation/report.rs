@@ -102,8 +102,9 @@ pub enum Violation {
     TwoLeaders,
     /// A leadership has a term that is not higher than all before it.
     TermReused,
-    /// A node leads, or says so, while the store does not have its record, or
-    /// for longer than others leave it to it.
+    /// A node leads, or says so, while the store does not have its record.
+    NotItsRecord,
+    /// A node leads, or says so, for longer than others leave the lease to it.
     OutsideItsLease,
     /// What was left to a successor was taken by another within the lease.
     TakenFromTheSuccessor,
@@ -148,7 +149,8 @@ impl fmt::Display for Violation {
         f.write_str(match self {
             Self::TwoLeaders => "two nodes lead",
             Self::TermReused => "a term was used twice, or is lower than an earlier one",
-            Self::OutsideItsLease => "a node leads while the store does not have its record",
+            Self::NotItsRecord => "a node leads while the store does not have its record",
+            Self::OutsideItsLease => "a node leads for longer than others leave the lease to it",
             Self::TakenFromTheSuccessor => "what was left to one node was taken by another",
             Self::NoLeader => "the faults are over, and for too long nobody leads",
         })

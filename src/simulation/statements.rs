@@ -124,7 +124,7 @@ impl World<'_> {
             record.term == term && held.is_some_and(|holder| holder.session == running.session)
         });
         if !mine {
-            self.checker.broken(self.now, Violation::OutsideItsLease);
+            self.checker.broken(self.now, Violation::NotItsRecord);
         }
     }
 
