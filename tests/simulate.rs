@@ -191,6 +191,7 @@ fn what_it_foretells_is_what_judge_holds_it_to() {
         let words: Vec<_> = row.split_whitespace().rev().take(2).collect();
         format!("{} {}", words[1], words[0])
     };
+    assert!(said.contains(" more such pieces of time: --html PAGE draws all."));
     assert_eq!(at_most("frozen "), "14.0 s");
     assert_eq!(at_most("cut off "), "14.0 s");
     // Eight round trips, and late wake-ups.

@@ -1,5 +1,6 @@
 //! That the simulation is right, and that it finds what is wrong.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::world::World;
@@ -119,7 +120,7 @@ fn nothing_starts_on_a_machine_that_sleeps() {
             faults: vec![Fault::Kill, Fault::Sleep],
             ..Plan::seeded(seed)
         };
-        let mut asleep = std::collections::BTreeSet::new();
+        let mut asleep = BTreeSet::new();
         for Moment { at, node, what, .. } in run(&plan).moments {
             // On one machine it is about all.
             let machine = node.filter(|_| !plan.one_machine);
@@ -228,6 +229,7 @@ fn clocks_that_differ_by_more_than_is_promised_make_two_leaders() {
 #[test]
 fn everything_happens() {
     let reports: Vec<_> = (0..50).map(|seed| run(&Plan::seeded(seed))).collect();
+    assert!(reports.iter().any(|report| report.plan.clock_ratio > 1.5));
     let moments = || reports.iter().flat_map(|report| &report.moments);
     for fault in Fault::ALL.into_iter().chain(Fault::MORE) {
         let struck = Happening::Fault(fault);
@@ -256,23 +258,48 @@ fn everything_happens() {
 
 #[test]
 fn who_is_cut_off_hears_of_nothing() {
-    let mut cuts = 0;
-    for seed in 0..100 {
+    let (mut cuts, mut landed) = (0, 0);
+    for seed in 0..200 {
         let plan = Plan {
-            faults: vec![Fault::Partition],
+            faults: vec![Fault::Partition, Fault::Term],
+            round_trip: Duration::from_secs(1),
             ..Plan::seeded(seed)
         };
-        let mut cut_off = std::collections::BTreeSet::new();
+        let mut cut_off = BTreeSet::new();
         for Moment { node, what, .. } in run(&plan).moments {
             match what {
-                Happening::Fault(_) => cuts += u32::from(cut_off.insert(node)),
-                Happening::Over(_) => assert!(cut_off.remove(&node)),
+                Happening::Fault(Fault::Partition) => cuts += u32::from(cut_off.insert(node)),
+                Happening::Over(Fault::Partition) => assert!(cut_off.remove(&node)),
                 Happening::Elected { .. } => assert!(!cut_off.contains(&node), "seed {seed}"),
+                // The network had kept it.
+                Happening::LateWrite => landed += 1,
                 _ => {}
             }
         }
     }
-    assert!(cuts > 300, "{cuts}");
+    assert!(cuts > 300 && landed > 0, "{cuts}, {landed}");
+}
+
+#[test]
+fn who_is_asked_to_resign_does() {
+    let resigns = |seed| {
+        let plan = Plan {
+            faults: vec![Fault::Resign],
+            requests: true,
+            ..Plan::seeded(seed)
+        };
+        let mut moments = run(&plan).moments.into_iter();
+        moments.any(|moment| {
+            matches!(
+                moment.what,
+                Happening::Revoked {
+                    reason: Reason::Resigned,
+                    ..
+                }
+            )
+        })
+    };
+    assert!((0..10).all(resigns));
 }
 
 #[test]
