@@ -27,6 +27,9 @@ pub(crate) use interface::{Action, Ending, Event, NobodyKnows, Swapped};
 pub(crate) use model::Sabotage;
 use sight::Sight;
 
+/// Rule 5: more terms than can have been used unseen before the record vanished.
+const UNSEEN: u64 = 1_000_000;
+
 /// One node's part in one election.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Election {
@@ -394,6 +397,12 @@ impl Election {
             }));
         } else {
             // Rule 7: too late to believe; a fresh renewal must succeed first.
+            // Until then it is a record that was seen, and may vanish.
+            let seen = Observed {
+                revision,
+                content: Content::Record(reign.record.clone()),
+            };
+            self.saw(now, Some(seen), actions);
             self.call(
                 now,
                 Asked::Acquire(reign.record.clone(), how),
@@ -483,9 +492,13 @@ impl Election {
                     "the lease record is unreadable: taking it as held for {lease}"
                 )));
             }
-            None if before.is_some() => actions.push(warning(format!(
-                "the lease record has vanished: waiting {lease} before making a new one"
-            ))),
+            None if before.is_some() => {
+                self.highest = self.highest.plus(UNSEEN).unwrap_or(Term::MAX);
+                actions.push(warning(format!(
+                    "the lease record has vanished: waiting {lease} before making a new one, \
+                     a million terms on"
+                )));
+            }
             None => {}
         }
         if self.highest == Term::MAX && highest_before < Term::MAX {

@@ -149,6 +149,7 @@ fn every_sabotage_is_caught() {
         (Sabotage::NoCompareAndSwap, usual, 2, &[]),
         (Sabotage::CachedBoolean, usual, 4, &[]),
         (Sabotage::CleanUpRemovesTooMuch, usual, 2, &[]),
+        (Sabotage::VanishedUnseen, &[QUICK; 2], 6, &[I::Vanished]),
         (Sabotage::LateRenewalRevives, usual, 4, &[I::DeathNoticed]),
         (Sabotage::LeftoverIsSuccess, usual, 4, &[I::LostReply]),
         (Sabotage::SuccessorOverlooked, usual, 4, &[I::HandOver]),
@@ -175,6 +176,7 @@ fn every_sabotage_is_caught() {
         eprintln!("{caught:?}:\n{story}");
         let expected = match sabotage {
             Sabotage::SuccessorOverlooked => Violation::TakenFromTheSuccessor,
+            Sabotage::VanishedUnseen => Violation::TermReused,
             _ => Violation::TwoLeaders,
         };
         assert_eq!(caught, expected, "{sabotage:?}");

@@ -196,15 +196,16 @@ fn rule_4_vanished_is_not_vacant() {
         .does("read")
         .reads(None)
         .does(
-            "warning: the lease record has vanished: waiting 20s before making a new one; \
+            "warning: the lease record has vanished: waiting 20s before making a new one, \
+             a million terms on; \
              no leader",
         )
         .all_is_well_until(22.0)
         .ticks()
-        // Rule 5: above the term that vanished.
-        .does("swap none -> A holds 4")
+        // Rule 5: above the term that vanished, and any after it.
+        .does("swap none -> A holds 1000004")
         .swapped(1)
-        .does("elected 4 (Expired) until 28s");
+        .does("elected 1000004 (Expired) until 28s");
 }
 
 #[test]
@@ -217,13 +218,14 @@ fn rule_4_a_leader_whose_record_vanished_steps_down_at_once_and_waits_like_every
         .conflicts(None)
         .does(
             "revoked 1 (Lost) at 3s; watch 1; \
-             warning: the lease record has vanished: waiting 10s before making a new one; \
+             warning: the lease record has vanished: waiting 10s before making a new one, \
+             a million terms on; \
              read; no leader",
         )
         .does_not_lead()
         .all_is_well_until(13.0)
         .ticks()
-        .does("swap none -> A holds 2");
+        .does("swap none -> A holds 1000002");
 }
 
 #[test]
@@ -393,11 +395,28 @@ fn rule_7_a_late_acquisition_is_led_only_after_a_fresh_renewal() {
         .does("swap none -> A holds 1")
         .frozen_until(6.0)
         .swapped(1)
-        .does("swap 1 -> A holds 1")
+        .does("watch 1; swap 1 -> A holds 1")
         .does_not_lead()
         .at(7.0)
         .swapped(2)
         .does("elected 1 (Vacant) until 12s");
+}
+
+#[test]
+fn rule_7_a_late_acquisition_that_has_vanished_is_not_vacant() {
+    candidate()
+        .reads(None)
+        .does("swap none -> A holds 1")
+        .frozen_until(60.0)
+        .swapped(1)
+        .does("watch 1; swap 1 -> A holds 1")
+        // Somebody may have taken it meanwhile, and lead still.
+        .conflicts(None)
+        .does(
+            "warning: the lease record has vanished: waiting 10s before making a new one, \
+             a million terms on; read",
+        )
+        .does_not_lead();
 }
 
 #[test]
@@ -567,7 +586,10 @@ fn rule_10_after_a_release_that_hung_its_own_leftover_is_what_it_saw_last() {
         .ticks()
         .does("read")
         .reads(None)
-        .does("warning: the lease record has vanished: waiting 10s before making a new one");
+        .does(
+            "warning: the lease record has vanished: waiting 10s before making a new one, \
+             a million terms on",
+        );
 }
 
 #[test]
@@ -579,7 +601,8 @@ fn rule_10_a_record_that_vanishes_before_it_is_given_back_is_not_vacant() {
         .conflicts(None)
         .does(
             "watch 1; \
-             warning: the lease record has vanished: waiting 10s before making a new one",
+             warning: the lease record has vanished: waiting 10s before making a new one, \
+             a million terms on",
         );
 }
 

@@ -291,8 +291,8 @@ impl<'a> Arena<'a> {
         Ok(true)
     }
 
-    /// With nobody around who does not know the term: those may lead at once,
-    /// and use it again. The documented hole; docs/DESIGN.md.
+    /// With nobody around who has seen no record: those may lead at once, in
+    /// term 1. The documented hole; docs/DESIGN.md.
     fn remove(&mut self, step: &Step) -> Result<bool> {
         let term = self.agreed(0)?;
         let now = clock::now();

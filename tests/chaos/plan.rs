@@ -48,7 +48,7 @@ pub(crate) enum Fault {
     Clock,
     DiskFull,
     ReadOnly,
-    /// The lease's directory is removed, while all know of it.
+    /// The lease's directory is removed, when all have seen a record in it.
     Removed,
     /// What is no record, or half of one, is there as the next one.
     Garbage,

@@ -1,6 +1,6 @@
 //! What must hold of the leaderships of an election.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use serde::Serialize;
@@ -109,58 +109,43 @@ pub(super) fn one_leader(logs: &Logs, spans: &[Span], breaches: &mut Vec<Breach>
     }
 }
 
-/// Terms grow, until the directory that keeps them is removed: the others may not
-/// have seen the last of them, and who led in it may have asked for it up to a
-/// renew deadline before it was said.
+/// Each term is higher than all before it.
 pub(super) fn terms_grow(logs: &Logs, spans: &[Span], breaches: &mut Vec<Breach>) {
     let mut highest: Option<&Span> = None;
-    let asked_before = logs.timing().map_or(0, |timing| timing.renew_deadline);
     for span in spans {
-        if let Some(before) = highest.filter(|before| span.term <= before.term) {
-            let removed = logs.faults.iter().any(|fault| {
-                fault.kind == "removed"
-                    && fault.concerns(&span.election)
-                    && (before.start.saturating_sub(asked_before)..=span.start).contains(&fault.at)
-            });
-            if !removed {
-                let what = if span.term == before.term {
-                    "led again"
-                } else {
-                    "led after a higher one"
-                };
-                breaches.push(Breach::new(
-                    Rule::Terms,
-                    span.start_spot(),
-                    format!(
-                        "term {} {what}: {} (term {}) from {}, {} (term {}) from {}: {}, {}",
-                        span.term,
-                        before.node,
-                        before.term,
-                        before.start,
-                        span.node,
-                        span.term,
-                        span.start,
-                        logs.name(before.first),
-                        logs.name(span.first),
-                    ),
-                ));
-                continue;
-            }
-        }
-        highest = Some(span);
+        let Some(before) = highest.filter(|before| span.term <= before.term) else {
+            highest = Some(span);
+            continue;
+        };
+        let what = if span.term == before.term {
+            "led again"
+        } else {
+            "led after a higher one"
+        };
+        breaches.push(Breach::new(
+            Rule::Terms,
+            span.start_spot(),
+            format!(
+                "term {} {what}: {} (term {}) from {}, {} (term {}) from {}: {}, {}",
+                span.term,
+                before.node,
+                before.term,
+                before.start,
+                span.node,
+                span.term,
+                span.start,
+                logs.name(before.first),
+                logs.name(span.first),
+            ),
+        ));
     }
 }
 
 /// Across boots there is no order in time, but no term comes twice either.
 pub(super) fn terms_are_unique(logs: &Logs, spans: &[Span], breaches: &mut Vec<Breach>) {
     let mut led: BTreeMap<(&str, u64), &Span> = BTreeMap::new();
-    let removals = logs.faults.iter().filter(|fault| fault.kind == "removed");
-    let removed: BTreeSet<_> = removals.map(|fault| fault.lock_name.as_deref()).collect();
     for span in spans {
         let Election { lock_name, .. } = &span.election;
-        if removed.contains(&None) || removed.contains(&Some(lock_name)) {
-            continue;
-        }
         match led.insert((lock_name, span.term), span) {
             Some(before) if before.election != span.election => breaches.push(Breach::new(
                 Rule::Terms,

@@ -19,6 +19,8 @@ pub(crate) enum Sabotage {
     CachedBoolean,
     /// Rule 5: after a swap the current record is removed.
     CleanUpRemovesTooMuch,
+    /// Rule 5: after a record has vanished the next term is the one after it.
+    VanishedUnseen,
     /// Rule 8: a renewal that lands late makes a leader again.
     LateRenewalRevives,
     /// Rule 6: a candidate that finds its own leftover takes it for success.
@@ -76,6 +78,10 @@ impl Sabotage {
                     sight.claimable_at = now + timing.lease_duration();
                 }
             }
+            (
+                Self::VanishedUnseen,
+                Event::Read(Ok(None)) | Event::Swap(Ok(Swapped::Conflict(None))),
+            ) => after.highest = before.highest,
             (Self::SuccessorOverlooked, Event::Read(Ok(Some(seen)))) => {
                 if let Content::Record(record) = &seen.content
                     && matches!(record.state, State::Vacant { .. })

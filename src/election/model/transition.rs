@@ -2,7 +2,8 @@
 
 use super::goals::Goals;
 use super::world::{Call, Node, SESSIONS, Setup, Violation, World};
-use crate::election::{Change, Ending, Event, NobodyKnows, Role};
+use crate::election::{Change, Election, Ending, Event, NobodyKnows, Role};
+use crate::lease::{Record, Term};
 use crate::store::Wake;
 
 /// One thing that can happen. The number says which node it happens to.
@@ -53,8 +54,8 @@ pub(super) enum Incident {
     /// A stranger makes the record unreadable; this is no node. What its
     /// holder promised is hidden from those who never saw it, so here all have.
     Garbled,
-    /// A stranger deletes the record; this is no node. Here, too, all have
-    /// seen it: nothing is promised to others.
+    /// A stranger deletes the record; this is no node. All have seen one, if not
+    /// the last, and none with a shorter lease: nothing is promised to others.
     Vanished,
 }
 
@@ -126,7 +127,7 @@ impl World {
             // Of a stray or of the register, not of a node.
             I::LateLanding => return true,
             I::Garbled => return self.register.content.is_some(),
-            I::Vanished => return self.known_to_all(),
+            I::Vanished => return self.one_like_it_known_to_all(),
             _ => {}
         }
         let node = &self.nodes[n];
@@ -146,10 +147,17 @@ impl World {
         }
     }
 
-    fn known_to_all(&self) -> bool {
-        let current = self.register.record().map(|record| record.term);
+    fn one_like_it_known_to_all(&self) -> bool {
+        let knows_one_like = |record: &Record, Election { sight, timing, .. }: &Election| {
+            let lease = sight.as_ref().map_or(timing.lease_duration(), |s| s.lease);
+            lease >= record.lease_duration
+        };
         let mut running = self.nodes.iter().filter(|node| node.running);
-        current.is_some_and(|term| running.all(|node| node.election.highest >= term))
+        self.register.record().is_some_and(|record| {
+            running.all(|Node { election, .. }| {
+                election.highest > Term::ZERO && knows_one_like(record, election)
+            })
+        })
     }
 
     fn vanished(&self) -> bool {
