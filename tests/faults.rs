@@ -8,7 +8,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::Duration;
 
-use common::mounts::Mounted;
+use common::mounts::{Disk, Mounted};
 use common::shell::eventually;
 use common::unwritable::Unwritable;
 use common::{Cluster, Node, assert_one_leader_at_a_time, ns};
@@ -305,6 +305,25 @@ fn a_store_that_fails_ends_a_leadership_in_time_and_recovers() {
     leader.until("store_recovered");
     assert_eq!(leader.until("elected")["term"], 2);
     assert_eq!(leader.events("store_error").len(), 1);
+}
+
+#[test]
+fn a_disk_that_stalls_ends_a_leadership_in_time_and_holds_up_nothing_but_its_own_calls() {
+    let Some(disk) = Disk::mount() else { return };
+    let cluster = Cluster::at(&disk.path().join("locks"), SHORT);
+    let mut leader = cluster.leader("node-1");
+    let stalled = disk.stall();
+    let revoked = leader.until("revoked");
+    assert_eq!(revoked["reason"], "renew_deadline");
+    let ended = ns(&revoked, "ended_ns");
+    let late = ns(&revoked, "boottime_ns").since(ended);
+    assert!(late < LEASE, "said {late:?} late");
+    let beat = leader.next_where(common::PATIENCE, |line| line["event"] == "heartbeat");
+    assert_eq!(beat.unwrap()["role"], "follower");
+    leader.signal(Signal::TERM);
+    leader.until("stopped");
+    drop(stalled);
+    assert_eq!(leader.exit().code(), Some(0));
 }
 
 #[test]

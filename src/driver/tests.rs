@@ -1,6 +1,7 @@
 //! What nodes and leaderships promise, on virtual time.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 
 use std::time::Duration;
 
@@ -424,10 +425,12 @@ async fn a_hook_that_blocks_its_thread_does_not_cost_the_lease() {
     let a = world.node("a");
     let (entered, is_inside) = std::sync::mpsc::channel();
     let (leave, may_leave) = std::sync::mpsc::channel::<()>();
+    let (left, has_left) = std::sync::mpsc::channel();
     Hooks::new()
         .on_elected(move |_| {
             entered.send(()).unwrap();
-            let _ = may_leave.recv();
+            // In real time, so that the test ends also where nothing else can go on.
+            let _ = left.send(may_leave.recv_timeout(secs(30)));
         })
         .attach(&a)
         .unwrap();
@@ -436,6 +439,7 @@ async fn a_hook_that_blocks_its_thread_does_not_cost_the_lease() {
     assert!(takes_forever(leadership.lost()).await);
     assert!(leadership.leads());
     drop(leave);
+    assert_eq!(has_left.recv(), Ok(Err(RecvTimeoutError::Disconnected)));
 }
 
 #[tokio::test(start_paused = true)]

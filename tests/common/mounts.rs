@@ -84,6 +84,55 @@ impl Drop for Mounted {
     }
 }
 
+/// A disk of our own that can stall, where this machine can make and mount one.
+pub struct Disk {
+    mounted: TempDir,
+    _image: NamedTempFile,
+}
+
+impl Disk {
+    pub fn mount() -> Option<Self> {
+        let image = NamedTempFile::new().unwrap();
+        image.as_file().set_len(16 << 20).unwrap();
+        let mounted = tempfile::tempdir().unwrap();
+        run(Command::new("mkfs.ext4").arg("-q").arg(image.path()))?;
+        let at = [image.path(), mounted.path()];
+        run(Command::new("mount").args(["-o", "loop"]).args(at))?;
+        Some(Self {
+            mounted,
+            _image: image,
+        })
+    }
+
+    pub fn path(&self) -> &Path {
+        self.mounted.path()
+    }
+
+    /// Whoever writes to it waits until this is dropped, and cannot even be killed.
+    pub fn stall(&self) -> Stalled<'_> {
+        run(Command::new("fsfreeze").arg("-f").arg(self.path())).unwrap();
+        Stalled(self)
+    }
+}
+
+pub struct Stalled<'a>(&'a Disk);
+
+impl Drop for Stalled<'_> {
+    fn drop(&mut self) {
+        let thaw = Command::new("fsfreeze")
+            .arg("-u")
+            .arg(self.0.path())
+            .output();
+        assert!(thaw.is_ok_and(|thaw| thaw.status.success()), "it stalls on");
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.path()).output();
+    }
+}
+
 /// An exFAT filesystem in a file, where this machine can make and mount one.
 pub struct Fat {
     mounted: TempDir,
@@ -123,7 +172,7 @@ fn run(command: &mut Command) -> Option<String> {
         Ok(output) if output.status.success() => Some(String::from_utf8(output.stdout).unwrap()),
         failed => {
             skip(&format!(
-                "no filesystem without hard links here: {command:?}: {failed:?}"
+                "no filesystem of one's own here: {command:?}: {failed:?}"
             ));
             None
         }
