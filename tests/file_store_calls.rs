@@ -6,10 +6,9 @@ mod common;
 
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
-use common::shell::is_installed;
-use common::{Cluster, Node, PATIENCE, binary, skip};
+use common::shell::{eventually, eventually_some, is_installed};
+use common::{Cluster, Node, binary, skip};
 use rustix::process::Signal;
 
 /// However slow it is made, no call is given up.
@@ -95,15 +94,11 @@ fn calls_of_a_leader() -> Option<Vec<String>> {
     strace.arg("--lock-dir").arg(cluster.dir());
     let mut node = Node::spawn("traced", strace);
     node.until("elected");
-    eventually(|| cluster.revisions().len() > 3);
+    eventually("it renews", || cluster.revisions().len() > 3);
     node.signal(Signal::TERM);
     node.exit();
-    let mut thread = None;
-    eventually(|| {
-        thread = store_thread(traces.path());
-        thread.is_some()
-    });
-    Some(thread?.lines().filter_map(call).collect())
+    let thread = eventually_some("what its thread did", || store_thread(traces.path()));
+    Some(thread.lines().filter_map(call).collect())
 }
 
 /// What was said of the thread that links, once that has ended.
@@ -111,14 +106,6 @@ fn store_thread(traces: &Path) -> Option<String> {
     let files = std::fs::read_dir(traces).unwrap();
     let mut told = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
     told.find(|told| told.contains(" \"00000000000000000001\"") && told.contains("+++ exited"))
-}
-
-fn eventually(mut so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !so() {
-        assert!(Instant::now() < deadline, "it never came to be");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// A system call in a word or two, if it is one that matters.

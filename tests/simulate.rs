@@ -51,6 +51,12 @@ fn one_seed_is_one_story_to_the_last_byte() {
 }
 
 #[test]
+fn faults_are_a_set() {
+    let told = |faults: &str| sound(&["--seed=7", "--faults", faults]);
+    assert_eq!(told("kill,freeze"), told("freeze,kill,freeze"));
+}
+
+#[test]
 fn the_last_line_plays_it_again() {
     let said = sound(&["--lease-duration=3s", "--across-machines", "--faults=none"]);
     let again = said.lines().last().unwrap();

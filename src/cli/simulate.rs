@@ -1,5 +1,6 @@
 //! `leader-demo simulate`: what happens, with these timings?
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -173,8 +174,9 @@ fn faults(text: &str) -> Result<Faults, String> {
         "all" => Ok(Faults(Fault::ALL.to_vec())),
         "none" => Ok(Faults(Vec::new())),
         some => {
-            let faults: Result<Vec<Fault>, String> = some.split(',').map(each).collect();
-            faults.map(Faults)
+            // Named twice is named, in whatever order.
+            let named: BTreeSet<Fault> = some.split(',').map(each).collect::<Result<_, _>>()?;
+            Ok(Faults(named.into_iter().collect()))
         }
     }
 }

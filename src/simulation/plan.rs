@@ -37,7 +37,7 @@ pub struct Plan {
 }
 
 /// Something that goes wrong, for one node unless it says otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Fault {
     /// `kill -9`; it is started anew later.
