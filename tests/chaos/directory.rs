@@ -124,7 +124,13 @@ impl Directory {
     pub(crate) fn remove(&self) -> Result<()> {
         let gone = self.lease().with_extension("gone");
         fs::rename(self.lease(), &gone)?;
-        Ok(fs::remove_dir_all(gone)?)
+        loop {
+            match fs::remove_dir_all(&gone) {
+                // Who still had it open was just making something in it.
+                Err(e) if e.kind() == ErrorKind::DirectoryNotEmpty => {}
+                removed => return Ok(removed?),
+            }
+        }
     }
 
     /// What is no record, as the next one. Says what it is; none if it could
