@@ -126,6 +126,17 @@ async fn played() -> (World, Played) {
     (world, played)
 }
 
+/// The leader's part, played by hand: it agrees to step down.
+async fn accept(store: &Played, successor: Option<SessionId>) {
+    let seen = store.requests.read().await.unwrap();
+    let mut accepted = record(seen.as_ref()).unwrap().clone();
+    let State::Asked(asked) = &mut accepted.state else {
+        panic!("it was asked")
+    };
+    asked.stage = Stage::Accepted { successor };
+    write(&*store.requests, accepted).await;
+}
+
 fn to_b() -> Wish {
     Wish::HandOver {
         to: Some(NodeId::new("b").unwrap()),
@@ -140,6 +151,60 @@ async fn a_store_that_does_not_answer_is_not_waited_for_for_ever() {
     let asked = ask_by(&*world.clock(), &store, to_b(), None, never, |_| {}).await;
     assert!(matches!(asked, Err(AskError::Store(_))), "{asked:?}");
     assert_eq!(world.now().since(from), ANSWER);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_is_asked_again_until_the_request_stands_no_longer() {
+    let (world, store) = played().await;
+    let breaks = |_| store.lease.has(Fault::Fails);
+    let from = world.now();
+    let asked = ask_by(&*world.clock(), &store, to_b(), None, pending(), breaks).await;
+    assert!(matches!(asked, Err(AskError::Store(_))), "{asked:?}");
+    let took = world.now().since(from);
+    assert!((secs(10)..=secs(10) + LOOK).contains(&took), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_withdrawn_the_moment_it_stands_no_longer() {
+    let (world, store) = played().await;
+    // No multiple of the pause between two looks.
+    let patience = secs(10) + Duration::from_millis(7);
+    let from = world.now();
+    let clock = world.clock();
+    let asked = ask_by(&*clock, &store, to_b(), Some(patience), pending(), |_| {}).await;
+    assert!(
+        matches!(asked, Err(AskError::NotConfirmed { .. })),
+        "{asked:?}"
+    );
+    assert_eq!(world.now().since(from), patience);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leads_in_the_end_is_the_successor_or_said_to_be_another() {
+    for (leads, handed_over) in [(2, true), (3, false)] {
+        let (world, store) = played().await;
+        let clock = world.clock();
+        let asks = ask_by(&*clock, &store, to_b(), None, pending(), |_| {});
+        let goes_on = async {
+            tokio::time::sleep(secs(1)).await;
+            accept(&store, Some(SessionId::from_u128(2))).await;
+            let next = Record {
+                term: Term::new(2).unwrap(),
+                ..lease(State::Held(holder(leads)))
+            };
+            write(&world.register, next).await;
+        };
+        let (asked, ()) = tokio::join!(asks, goes_on);
+        match asked {
+            Ok(Answered::HandedOver { to, .. }) if handed_over => {
+                assert_eq!(to.holder, holder(leads));
+            }
+            Err(AskError::AnotherLeads { now, .. }) if !handed_over => {
+                assert_eq!(now.holder, holder(leads));
+            }
+            asked => panic!("{asked:?}"),
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -196,20 +261,7 @@ async fn what_was_granted_is_said_to_be_although_another_has_asked_since() {
     });
     let accepts = async {
         tokio::time::sleep(secs(1)).await;
-        let seen = store.requests.read().await.unwrap();
-        let State::Asked(asked) = &record(seen.as_ref()).unwrap().state else {
-            panic!("it was asked")
-        };
-        let stage = Stage::Accepted { successor: None };
-        let accepted = Request {
-            stage,
-            ..asked.clone()
-        };
-        write(
-            &*store.requests,
-            accepted.record(Term::new(1).unwrap(), secs(10)),
-        )
-        .await;
+        accept(&store, None).await;
     };
     let (asked, ()) = tokio::join!(asks, accepts);
     assert!(matches!(asked, Ok(Answered::Resigned)), "{asked:?}");
@@ -256,12 +308,7 @@ async fn what_is_agreed_is_waited_for_as_long_again() {
     let asks = ask_by(&*clock, &store, Wish::Resign, None, pending(), |_| {});
     let accepts = async {
         tokio::time::sleep(secs(5)).await;
-        let seen = store.requests.read().await.unwrap();
-        let mut accepted = record(seen.as_ref()).unwrap().clone();
-        if let State::Asked(asked) = &mut accepted.state {
-            asked.stage = Stage::Accepted { successor: None };
-        }
-        write(&*store.requests, accepted).await;
+        accept(&store, None).await;
     };
     let (asked, ()) = tokio::join!(asks, accepts);
     assert!(
