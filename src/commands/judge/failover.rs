@@ -6,7 +6,7 @@
 //! longest time that anybody had in peace.
 
 use super::logs::{Fault, Logs, Statement, Timing};
-use super::rules::{Breach, Rule};
+use super::rules::{Breach, Rule, exactly, moment};
 use super::spans::Span;
 
 const SECOND: u64 = 1_000_000_000;
@@ -302,12 +302,13 @@ impl<'a> Course<'a> {
             Rule::Failover,
             next.unwrap_or(before).spot(failover.to),
             format!(
-                "{took} ns after {} of {} (term {}) at {}, {what}, allowed are {}: {}{shown}",
+                "{} after {} of {} (term {}) at {}, {what}, allowed are {}: {}{shown}",
+                exactly(took),
                 failover.after,
                 before.node,
                 before.term,
-                failover.from,
-                failover.allowed,
+                moment(failover.from),
+                exactly(failover.allowed),
                 self.logs.name(before.last),
             ),
         )

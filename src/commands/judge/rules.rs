@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
+use humantime::FormattedDuration;
 use serde::Serialize;
 
 use super::logs::{Election, Logs};
@@ -56,6 +58,18 @@ impl Breach {
     }
 }
 
+/// A moment, for people: in seconds, as precise as the logs.
+pub(super) fn moment(boottime_ns: u64) -> String {
+    let second = 1_000_000_000;
+    let (whole, part) = (boottime_ns / second, boottime_ns % second);
+    format!("{whole}.{part:09} s")
+}
+
+/// A duration, for people, to the nanosecond.
+pub(super) fn exactly(ns: u64) -> FormattedDuration {
+    humantime::format_duration(Duration::from_nanos(ns))
+}
+
 impl Rule {
     pub(super) fn as_str(self) -> &'static str {
         match self {
@@ -84,17 +98,17 @@ pub(super) fn one_leader(logs: &Logs, spans: &[Span], breaches: &mut Vec<Breach>
                 Rule::OneLeader,
                 span.start_spot(),
                 format!(
-                    "{} (term {}) led from {} to {}, {} (term {}) from {} to {}: {} ns of both. \
+                    "{} (term {}) led from {} to {}, {} (term {}) from {} to {}: both for {}. \
                      {} to {}, {} to {}",
                     before.node,
                     before.term,
-                    before.start,
-                    before.end,
+                    moment(before.start),
+                    moment(before.end),
                     span.node,
                     span.term,
-                    span.start,
-                    span.end,
-                    until - span.start,
+                    moment(span.start),
+                    moment(span.end),
+                    exactly(until - span.start),
                     logs.name(before.first),
                     logs.name(before.last),
                     logs.name(span.first),
@@ -130,10 +144,10 @@ pub(super) fn terms_grow(logs: &Logs, spans: &[Span], breaches: &mut Vec<Breach>
                 span.term,
                 before.node,
                 before.term,
-                before.start,
+                moment(before.start),
                 span.node,
                 span.term,
-                span.start,
+                moment(span.start),
                 logs.name(before.first),
                 logs.name(span.first),
             ),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::logs::{Election, Logs, Place, Statement};
-use super::rules::{Breach, Rule, Spot};
+use super::rules::{Breach, Rule, Spot, exactly, moment};
 
 /// One leadership: from `start` up to, not including, `end`.
 #[derive(Clone, Debug)]
@@ -89,8 +89,9 @@ fn of_one_session(
                 Rule::Claim,
                 statement.spot(),
                 format!(
-                    "{} {what}, at {at}: {}",
+                    "{} {what}, at {}: {}",
                     statement.node,
+                    moment(at),
                     logs.name(statement.place)
                 ),
             ));
@@ -110,12 +111,14 @@ fn of_one_session(
             match line.valid_until_ns {
                 Some(until) if at < until && until - at <= longest => {}
                 Some(until) if at < until => claims_wrongly(format!(
-                    "says that it leads for {} ns more, and may for {longest} at most",
-                    until - at
+                    "says that it leads for {} more, and may for {} at most",
+                    exactly(until - at),
+                    exactly(longest)
                 )),
                 Some(until) => claims_wrongly(format!(
-                    "says that it leads {} ns after the end of what it may, {until}",
-                    at - until
+                    "says that it leads {} after the end of what it may, {}",
+                    exactly(at - until),
+                    moment(until)
                 )),
                 None => claims_wrongly("says that it leads, but not until when".into()),
             }
