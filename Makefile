@@ -67,7 +67,7 @@ test-race: ## Every interleaving of the rules; ROUNDS=5 of the concurrency tests
 
 sim: ## Elections under faults on virtual time: SEEDS=10000; SEED=7 tells that one
 	@$(if $(SEED),SIM_SEED='$(SEED)') SIM_SEEDS='$(or $(SEEDS),10000)' \
-		cargo test --quiet --profile simulation --test simulation
+		cargo test --profile simulation --test simulation
 
 sim-scale: ## What 1 to 1,000 candidates cost: writes docs/SCALE.md and docs/scale.svg
 	@SIM_SCALE=write cargo test --quiet --profile simulation --test scale

@@ -27,8 +27,8 @@ pub(crate) use interface::{Action, Ending, Event, NobodyKnows, Swapped};
 pub(crate) use model::Sabotage;
 use sight::Sight;
 
-/// Rule 5: more terms than can have been used unseen before the record vanished.
-const UNSEEN: u64 = 1_000_000;
+/// Rule 5: more terms than will have been used unseen before the record vanished.
+const UNSEEN: u64 = 1_000;
 
 /// One node's part in one election.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -496,14 +496,14 @@ impl Election {
                 self.highest = self.highest.plus(UNSEEN).unwrap_or(Term::MAX);
                 actions.push(warning(format!(
                     "the lease record has vanished: waiting {lease} before making a new one, \
-                     a million terms on"
+                     a thousand terms on"
                 )));
             }
             None => {}
         }
         if self.highest == Term::MAX && highest_before < Term::MAX {
             actions.push(warning(
-                "the highest term there can be has been used: nobody can lead after it".into(),
+                "the highest term there can be may have been used: nobody can lead after it".into(),
             ));
         }
         self.sight = Some(sight);

@@ -19,7 +19,7 @@ fn one_after_the_other_is_sound() {
     assert_eq!(verdict["nodes"], 2);
     let text = String::from_utf8(logs.judge(&[]).stdout).unwrap();
     assert!(text.starts_with("Sound: 2 leaderships by 2 nodes in 6 lines, never two at one time."));
-    assert!(text.contains("No faults were given"), "{text}");
+    assert!(text.contains("No fault is told of"), "{text}");
 }
 
 #[test]
@@ -256,6 +256,58 @@ fn a_log_that_is_given_twice_is_refused() {
     assert_eq!(judged.status.code(), Some(2));
     let said = String::from_utf8(judged.stderr).unwrap();
     assert!(said.contains("0.log is given twice"), "{said}");
+}
+
+#[test]
+fn no_log_is_read_twice_or_written_over_under_another_name() {
+    let logs = Logs::new().file(&a().lines);
+    let log = &logs.files[0];
+    let link = log.with_extension("link");
+    std::os::unix::fs::symlink(log, &link).unwrap();
+    let before = std::fs::read(log).unwrap();
+    let refused = |flags: &[&std::ffi::OsStr], words: &str| {
+        let judged = binary().arg("judge").arg(log).args(flags).output().unwrap();
+        assert_eq!(judged.status.code(), Some(2));
+        let said = String::from_utf8(judged.stderr).unwrap();
+        assert!(said.contains(words), "{said}");
+    };
+    refused(&[link.as_ref()], "0.link is given twice");
+    refused(&["--html".as_ref(), log.as_ref()], "is one of the logs");
+    refused(&["--html".as_ref(), link.as_ref()], "is one of the logs");
+    assert_eq!(std::fs::read(log).unwrap(), before);
+}
+
+#[test]
+fn who_was_started_and_says_nothing_is_missed() {
+    let logs = |faults: &[Value]| {
+        let mut all = vec![chaos(), fault("start", Some("c"), S)];
+        all.extend_from_slice(faults);
+        for fault in &mut all {
+            fault["lock_name"] = a().lines[0]["lock_name"].clone();
+        }
+        Logs::new()
+            .file(&a().lines)
+            .file(&b(5 * S, 2).lines)
+            .file(&all)
+    };
+    logs(&[]).assert_broken(
+        "evidence",
+        "c was started, and nothing that it said is here: ",
+    );
+    // It had no time to.
+    logs(&[fault("kill", Some("c"), 2 * S)]).assert_sound();
+    logs(&[fault("kill", Some("b"), 2 * S)]).assert_broken(
+        "evidence",
+        "c was started, and nothing that it said is here: ",
+    );
+    logs(&[
+        fault("kill", Some("c"), 2 * S),
+        fault("start", Some("c"), 2 * S + 1),
+    ])
+    .assert_broken(
+        "evidence",
+        "c was started, and nothing that it said is here: ",
+    );
 }
 
 #[test]

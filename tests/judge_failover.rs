@@ -88,20 +88,19 @@ fn where_nobody_is_left_nobody_is_late() {
 
 #[test]
 fn who_was_killed_before_it_could_say_that_it_leads_is_waited_for() {
-    let logs = |term| {
+    let logs = |term, what| {
         Logs::new()
             .file(&a().lines)
             .file(&Session::of("b").follows(S).follows(13 * S).lines)
             .file(&Session::of("c").follows(S).elected(29 * S, term).lines)
-            .file(&[
-                chaos(),
-                fault("stop", Some("a"), 4500 * MS),
-                fault("kill", Some("b"), 14 * S),
-            ])
+            .file(&[chaos(), what, fault("kill", Some("b"), 14 * S)])
     };
-    logs(3).assert_sound();
+    let stopped = || fault("stop", Some("a"), 4500 * MS);
+    logs(3, stopped()).assert_sound();
     // Nobody held it in between.
-    logs(2).assert_broken("failover", " after stop of a");
+    logs(2, stopped()).assert_broken("failover", " after stop of a");
+    // Nor here, where terms went on far above.
+    logs(1002, fault("removed", None, 4500 * MS)).assert_broken("failover", " after");
 }
 
 #[test]

@@ -57,6 +57,16 @@ fn faults_are_a_set() {
 }
 
 #[test]
+fn what_it_writes_is_two_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("both");
+    let both = path.to_str().unwrap();
+    let said = refused(&["--events", both, "--html", both]);
+    assert!(said.contains("one would replace the other"), "{said}");
+    assert!(!path.exists());
+}
+
+#[test]
 fn the_last_line_plays_it_again() {
     let said = sound(&["--lease-duration=3s", "--across-machines", "--faults=none"]);
     let again = said.lines().last().unwrap();

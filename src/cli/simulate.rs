@@ -166,6 +166,7 @@ fn seed(text: &str) -> Result<u64, String> {
 fn faults(text: &str) -> Result<Faults, String> {
     let each = |word: &str| match word {
         "" => Err("one is missing: write them like kill,freeze, or all, or none".into()),
+        "all" | "none" => Err(format!("{word} stands alone")),
         word => word
             .parse()
             .map_err(|e| format!("{word:?}: {e}; or all, or none")),

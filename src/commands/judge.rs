@@ -8,6 +8,7 @@
 
 use anyhow::{Context, Result, ensure};
 
+use super::is_same;
 use crate::cli::Judge;
 
 mod draw;
@@ -27,7 +28,7 @@ pub(crate) fn run(judge: &Judge) -> Result<u8> {
     let mut logs = Logs::default();
     for (n, path) in judge.logs.iter().enumerate() {
         ensure!(
-            !judge.logs[..n].contains(path),
+            !judge.logs[..n].iter().any(|other| is_same(other, path)),
             "{} is given twice: what it says would contradict itself",
             path.display()
         );
@@ -41,6 +42,11 @@ pub(crate) fn run(judge: &Judge) -> Result<u8> {
          give the JSON lines of nodes (--log-format json, run --events)"
     );
     if let Some(path) = &judge.html {
+        ensure!(
+            !judge.logs.iter().any(|log| is_same(log, path)),
+            "--html {} is one of the logs: name another file",
+            path.display()
+        );
         std::fs::write(path, verdict.picture().page())
             .with_context(|| format!("--html {}", path.display()))?;
     }

@@ -9,11 +9,11 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use leader_demo::simulation::{self, Calls, Plan, Report};
 
 use super::judge::{Logs, Verdict};
-use super::{brief, colours};
+use super::{brief, colours, is_same};
 use crate::cli::Simulate;
 
 mod story;
@@ -29,6 +29,13 @@ pub(crate) fn run(asked: &Simulate) -> Result<u8> {
 /// What there is to say of it, and the exit code.
 fn play(asked: &Simulate) -> Result<(String, u8)> {
     let plan = &asked.plan;
+    if let (Some(events), Some(page)) = (&asked.events, &asked.html) {
+        ensure!(
+            !is_same(events, page),
+            "--events and --html both name {}: one would replace the other",
+            page.display()
+        );
+    }
     let report = simulation::run(plan);
     let lines = story::tell(&report, &replay(asked))?;
     if let Some(path) = &asked.events {

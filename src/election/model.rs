@@ -85,18 +85,28 @@ fn all_is_well(setup: &Setup) -> Found<Setup> {
 #[test]
 fn two_nodes_hold_to_the_rules() {
     let nodes = [USUAL; 2];
+    let vanishes_twice = |horizon| Setup {
+        incidents: &[Incident::Vanished],
+        ..setup(&[QUICK; 2], horizon, 2)
+    };
     let searches = if deep() {
         vec![
             setup(&nodes, 8, 0),
             setup(&nodes, 6, 1),
             setup(&nodes, 4, 2),
+            vanishes_twice(8),
         ]
     } else {
         let stopped = Setup {
             incidents: &[Incident::Stop],
             ..setup(&nodes, 4, 1)
         };
-        vec![setup(&[SLOW, LAZY], 6, 0), stopped, setup(&nodes, 3, 1)]
+        vec![
+            setup(&[SLOW, LAZY], 6, 0),
+            stopped,
+            vanishes_twice(5),
+            setup(&nodes, 3, 1),
+        ]
     };
     let mut reached = BTreeSet::new();
     for setup in searches {

@@ -110,7 +110,6 @@ impl Plan {
         self.faults.contains(&fault)
     }
 
-    /// Of all that its nodes may keep to.
     /// The longest durations that a node keeps to: after [`Fault::Reconfigure`],
     /// some keep to twice as long ones.
     pub fn longest_timing(&self) -> Timing {

@@ -291,8 +291,8 @@ impl<'a> Arena<'a> {
         Ok(true)
     }
 
-    /// With nobody around who has seen no record: those may lead at once, in
-    /// term 1. The documented hole; docs/DESIGN.md.
+    /// With nobody around whose last look showed no record: those may lead at
+    /// once. The documented hole; docs/DESIGN.md.
     fn remove(&mut self, step: &Step) -> Result<bool> {
         let term = self.agreed(0)?;
         let now = clock::now();

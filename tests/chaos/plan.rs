@@ -48,7 +48,7 @@ pub(crate) enum Fault {
     Clock,
     DiskFull,
     ReadOnly,
-    /// The lease's directory is removed, when all have seen a record in it.
+    /// The lease's directory is removed, when all agree on who leads.
     Removed,
     /// What is no record, or half of one, is there as the next one.
     Garbage,

@@ -98,10 +98,14 @@ impl Disk {
         run(Command::new("mkfs.ext4").arg("-q").arg(image.path()))?;
         let at = [image.path(), mounted.path()];
         run(Command::new("mount").args(["-o", "loop"]).args(at))?;
-        Some(Self {
+        let disk = Self {
             mounted,
             _image: image,
-        })
+        };
+        for way in ["-f", "-u"] {
+            run(Command::new("fsfreeze").arg(way).arg(disk.path()))?;
+        }
+        Some(disk)
     }
 
     pub fn path(&self) -> &Path {
@@ -119,11 +123,10 @@ pub struct Stalled<'a>(&'a Disk);
 
 impl Drop for Stalled<'_> {
     fn drop(&mut self) {
-        let thaw = Command::new("fsfreeze")
+        let _ = Command::new("fsfreeze")
             .arg("-u")
             .arg(self.0.path())
             .output();
-        assert!(thaw.is_ok_and(|thaw| thaw.status.success()), "it stalls on");
     }
 }
 

@@ -37,6 +37,7 @@ pub(super) struct Statement {
 /// What was done to one node, or to all.
 #[derive(Debug)]
 pub(super) struct Fault {
+    pub(super) place: Place,
     pub(super) at: u64,
     pub(super) kind: String,
     pub(super) node: Option<String>,
@@ -179,6 +180,7 @@ impl Logs {
             "fault" => {
                 let Some(kind) = line.fault else { return false };
                 self.faults.push(Fault {
+                    place,
                     at,
                     kind,
                     node: line.node_id,

@@ -1,13 +1,14 @@
 //! What must hold of the leaderships of an election.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
 use humantime::FormattedDuration;
 use serde::Serialize;
 
-use super::logs::{Election, Logs};
+use super::failover::SLACK;
+use super::logs::{Election, Fault, Logs};
 use super::spans::Span;
 
 /// Which rule was broken, the worst first.
@@ -174,6 +175,36 @@ pub(super) fn terms_are_unique(logs: &Logs, spans: &[Span], breaches: &mut Vec<B
                 ),
             )),
             _ => {}
+        }
+    }
+}
+
+/// Who was started, and lived for long enough to say so, is heard.
+pub(super) fn who_starts_speaks(logs: &Logs, breaches: &mut Vec<Breach>) {
+    let said = logs.statements.iter();
+    let mut heard: BTreeSet<_> = said.map(|s| (&*s.election.lock_name, &*s.node)).collect();
+    let end = logs.statements.iter().map(|s| s.at).max().unwrap_or(0);
+    let starts = logs.faults.iter().filter(|fault| fault.kind == "start");
+    for start in starts {
+        let (Some(node), Some(lock_name)) = (&start.node, &start.lock_name) else {
+            continue;
+        };
+        if heard.contains(&(&**lock_name, &**node)) {
+            continue;
+        }
+        let hurt = |fault: &&Fault| {
+            fault.at > start.at && fault.lock_name == start.lock_name && fault.hits(node, start.pid)
+        };
+        let until = logs.faults.iter().filter(hurt).map(|fault| fault.at).min();
+        if until.unwrap_or(end) > start.at.saturating_add(SLACK) {
+            // Once is enough.
+            heard.insert((lock_name, node));
+            let place = logs.name(start.place);
+            breaches.push(Breach::new(
+                Rule::Evidence,
+                None,
+                format!("{node} was started, and nothing that it said is here: {place}"),
+            ));
         }
     }
 }

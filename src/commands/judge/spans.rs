@@ -67,7 +67,7 @@ fn nothing_is_missing(logs: &Logs, said: &[&Statement], breaches: &mut Vec<Breac
             });
         }
         if before.is_some_and(|b| (&b.election, &b.node) != (&after.election, &after.node)) {
-            wrong("was another node, or in another election, earlier in this session".into());
+            wrong("was another node, of another boot, or in another election, earlier in this session".into());
         }
         before = Some(after);
     }

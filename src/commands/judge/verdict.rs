@@ -72,6 +72,7 @@ impl<'a> Verdict<'a> {
             failovers.extend(Course::of(logs, election).failovers(&mut breaches));
         }
         rules::terms_are_unique(logs, &spans, &mut breaches);
+        rules::who_starts_speaks(logs, &mut breaches);
         breaches.sort_by_key(|breach| breach.rule);
         Self {
             logs,
@@ -185,7 +186,7 @@ impl<'a> Verdict<'a> {
             remarks.push(format!("{lines} torn, as a killed process leaves it."));
         }
         if self.logs.faults.is_empty() {
-            remarks.push("No faults were given: how long failovers took was not judged.".into());
+            remarks.push("No fault is told of: how long failovers took was not judged.".into());
         } else if self.logs.timing().is_none() {
             remarks.push("No lease duration was given: failovers were not judged.".into());
         }

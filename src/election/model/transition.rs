@@ -3,7 +3,7 @@
 use super::goals::Goals;
 use super::world::{Call, Node, SESSIONS, Setup, Violation, World};
 use crate::election::{Change, Election, Ending, Event, NobodyKnows, Role};
-use crate::lease::{Record, Term};
+use crate::lease::Record;
 use crate::store::Wake;
 
 /// One thing that can happen. The number says which node it happens to.
@@ -54,8 +54,8 @@ pub(super) enum Incident {
     /// A stranger makes the record unreadable; this is no node. What its
     /// holder promised is hidden from those who never saw it, so here all have.
     Garbled,
-    /// A stranger deletes the record; this is no node. All have seen one, if not
-    /// the last, and none with a shorter lease: nothing is promised to others.
+    /// A stranger deletes the record; this is no node. What all saw last is one, if
+    /// not this one, with no shorter a lease: nothing is promised to others.
     Vanished,
 }
 
@@ -148,16 +148,17 @@ impl World {
     }
 
     fn one_like_it_known_to_all(&self) -> bool {
-        let knows_one_like = |record: &Record, Election { sight, timing, .. }: &Election| {
-            let lease = sight.as_ref().map_or(timing.lease_duration(), |s| s.lease);
-            lease >= record.lease_duration
+        let knows = |record: &Record, election: &Election| match &election.sight {
+            _ if election.holds().is_some() => {
+                election.timing.lease_duration() >= record.lease_duration
+            }
+            Some(sight) => sight.current.is_some() && sight.lease >= record.lease_duration,
+            None => false,
         };
         let mut running = self.nodes.iter().filter(|node| node.running);
-        self.register.record().is_some_and(|record| {
-            running.all(|Node { election, .. }| {
-                election.highest > Term::ZERO && knows_one_like(record, election)
-            })
-        })
+        self.register
+            .record()
+            .is_some_and(|record| running.all(|node| knows(record, &node.election)))
     }
 
     fn vanished(&self) -> bool {
