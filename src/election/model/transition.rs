@@ -4,7 +4,7 @@ use super::goals::Goals;
 use super::world::{Call, Node, SESSIONS, Setup, Violation, World};
 use crate::election::{Change, Election, Ending, Event, NobodyKnows, Role};
 use crate::lease::Record;
-use crate::store::Wake;
+use crate::store::{Revision, Wake};
 
 /// One thing that can happen. The number says which node it happens to.
 #[derive(Clone, Debug)]
@@ -54,8 +54,9 @@ pub(super) enum Incident {
     /// A stranger makes the record unreadable; this is no node. What its
     /// holder promised is hidden from those who never saw it, so here all have.
     Garbled,
-    /// A stranger deletes the record; this is no node. What all saw last is one, if
-    /// not this one, with no shorter a lease: nothing is promised to others.
+    /// A stranger deletes the record; this is no node. What all saw last is this one
+    /// or one before it, since the last such incident, and with no shorter a lease:
+    /// nothing is promised to others.
     Vanished,
 }
 
@@ -148,12 +149,19 @@ impl World {
     }
 
     fn one_like_it_known_to_all(&self) -> bool {
-        let knows = |record: &Record, election: &Election| match &election.sight {
-            _ if election.holds().is_some() => {
-                election.timing.lease_duration() >= record.lease_duration
-            }
-            Some(sight) => sight.current.is_some() && sight.lease >= record.lease_duration,
-            None => false,
+        let knows = |record: &Record, election: &Election| {
+            let (revision, lease) = match (&election.role, &election.sight) {
+                (Role::Leader(reign, _) | Role::Releasing(reign, _), _) => {
+                    (Some(reign.revision), election.timing.lease_duration())
+                }
+                (Role::Follower, Some(sight)) => (
+                    sight.current.as_ref().map(|seen| seen.revision),
+                    sight.lease,
+                ),
+                (Role::Follower, None) => return false,
+            };
+            let is_new = |known: Revision| known.parts()[0] > self.register.vanished_after;
+            revision.is_some_and(is_new) && lease >= record.lease_duration
         };
         let mut running = self.nodes.iter().filter(|node| node.running);
         self.register
@@ -249,7 +257,7 @@ impl World {
                 return None;
             }
             I::Vanished => {
-                self.register.content = None;
+                self.register.vanish();
                 return None;
             }
             I::DeathNoticed => {

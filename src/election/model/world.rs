@@ -104,6 +104,8 @@ pub(super) struct Register {
     /// Revisions never come back, whatever happens to the record.
     pub(super) revisions: u64,
     pub(super) content: Option<Content>,
+    /// As many revisions as there had been when a record vanished last.
+    pub(super) vanished_after: u64,
     /// The current record is vacant, and until then for this session alone.
     left_to: Option<(SessionId, BootTime)>,
 }
@@ -181,6 +183,11 @@ impl Register {
         Revision::new([self.revisions, 0, 0, 0])
     }
 
+    pub(super) fn vanish(&mut self) {
+        self.content = None;
+        self.vanished_after = self.revisions;
+    }
+
     /// A stranger writes into it what nobody can read.
     pub(super) fn garble(&mut self) {
         let (hidden, lease_duration) = match &self.content {
@@ -211,6 +218,7 @@ impl World {
             register: Register {
                 revisions: 0,
                 content: None,
+                vanished_after: 0,
                 left_to: None,
             },
             nodes: nodes.clone().map(|n| setup.node(n, n)).collect(),
