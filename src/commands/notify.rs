@@ -4,11 +4,11 @@ use std::ffi::OsStr;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use leader_demo::{Liveness, Node, Readiness};
-use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 /// What it says of this in the environment, which no command is to inherit.
@@ -43,6 +43,18 @@ impl Systemd {
         }))
     }
 
+    /// At once or never: a process that is about to end waits for no manager, and not
+    /// for the thread that tells it all else.
+    pub(super) fn say_goodbye(&self) {
+        let said = UnixDatagram::unbound().and_then(|socket| {
+            socket.set_nonblocking(true)?;
+            socket.send_to_addr(b"STOPPING=1", &self.to)
+        });
+        if let Err(e) = said {
+            tracing::debug!("cannot tell systemd: {e}");
+        }
+    }
+
     fn send(&self, lines: &[String]) {
         // A manager that restarts is back before long.
         if let Err(e) = self
@@ -63,9 +75,9 @@ fn address(name: &OsStr) -> std::io::Result<SocketAddr> {
 }
 
 /// Until the node has ended.
-pub(super) async fn tell(systemd: Systemd, node: Node, mut stopping: watch::Receiver<bool>) {
+pub(super) async fn tell(systemd: Arc<Systemd>, node: Node) {
     let mut changes = node.watch();
-    let (mut ready, mut leaving, mut told) = (false, false, String::new());
+    let (mut ready, mut told) = (false, String::new());
     // Without a watchdog, often enough for a leader that was frozen.
     let period = systemd
         .watchdog
@@ -76,10 +88,6 @@ pub(super) async fn tell(systemd: Systemd, node: Node, mut stopping: watch::Rece
         let mut lines = Vec::new();
         tokio::select! {
             biased;
-            _ = stopping.wait_for(|asked| *asked), if !leaving => {
-                leaving = true;
-                lines.push("STOPPING=1".to_owned());
-            }
             () = node.settled(), if !ready => {
                 ready = true;
                 lines.push("READY=1".to_owned());

@@ -7,6 +7,7 @@
 use std::future::Future;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use leader_demo::Node;
@@ -22,7 +23,7 @@ pub(super) struct Operation {
     /// Until it is served.
     listener: Option<TcpListener>,
     address: Option<SocketAddr>,
-    systemd: Option<Systemd>,
+    systemd: Option<Arc<Systemd>>,
     stopping: watch::Sender<bool>,
 }
 
@@ -38,7 +39,7 @@ impl Operation {
         Ok(Self {
             listener,
             address,
-            systemd: systemd.transpose()?.flatten(),
+            systemd: systemd.transpose()?.flatten().map(Arc::new),
             stopping: watch::Sender::new(false),
         })
     }
@@ -56,16 +57,18 @@ impl Operation {
         }
         #[cfg(not(feature = "http"))]
         let _ = (election, self.listener.take());
-        if let Some(systemd) = self.systemd.take() {
-            let stopping = self.stopping.subscribe();
-            beside("notify", notify::tell(systemd, node.clone(), stopping))?;
+        if let Some(systemd) = self.systemd.clone() {
+            beside("notify", notify::tell(systemd, node.clone()))?;
         }
         Ok(())
     }
 
     /// The node is about to go.
     pub(super) fn stopping(&self) {
-        self.stopping.send_replace(true);
+        let before = self.stopping.send_replace(true);
+        if let Some(systemd) = self.systemd.as_ref().filter(|_| !before) {
+            systemd.say_goodbye();
+        }
     }
 }
 
