@@ -21,8 +21,9 @@
 //!
 //! Not covered: what lies outside the bounds (each search prints its own);
 //! clocks that differ in rate; the driver; a store that is no linearizable
-//! register; newcomers that never saw a record that was deleted, to whom
-//! nothing is promised; and what is not about safety, such as who comes first.
+//! register; who never saw a record that was deleted, or none since the last
+//! that was, to whom nothing is promised; and what is not about safety, such as
+//! who comes first.
 //!
 //! `MODEL_DEPTH=deep` searches farther: minutes, and to be built with
 //! optimisation. To see the bounds, the counts and the sabotages' stories:

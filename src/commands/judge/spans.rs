@@ -67,7 +67,9 @@ fn nothing_is_missing(logs: &Logs, said: &[&Statement], breaches: &mut Vec<Breac
             });
         }
         if before.is_some_and(|b| (&b.election, &b.node) != (&after.election, &after.node)) {
-            wrong("was another node, of another boot, or in another election, earlier in this session".into());
+            let what = "was another node, of another boot, or in another election, \
+                        earlier in this session";
+            wrong(what.into());
         }
         before = Some(after);
     }
