@@ -131,8 +131,8 @@ fn a_command_that_had_ended_by_itself_keeps_its_status() {
     next.until("new_leader");
     let asking = asks(&runs, &["hand-over"]);
     // That it has ended is not heard of before it is told to step down.
-    send(first.guard(), Signal::STOP);
     let command = first.command();
+    send(first.guard(), Signal::STOP);
     runs.permit();
     eventually("it has ended", || !is_alive(command));
     assert_eq!(first.code(), 5);

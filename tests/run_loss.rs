@@ -32,11 +32,12 @@ fn boot_time(run: &Run, event: &str, field: &str) -> leader_demo::clock::BootTim
 fn frozen_out(runs: &Runs, flags: &[&str]) -> (Run, Run) {
     let mut first = runs.start_with("first", flags, "trap '' TERM; exec tick");
     first.says("ticking");
+    let command = first.command();
     let mut next = runs.follower("next", "exec tick");
     first.signal(Signal::STOP);
     next.says("ticking");
     assert_eq!(state(first.wrapper()), Some('T'), "it is frozen still");
-    assert!(!is_alive(first.command()));
+    assert!(!is_alive(command));
     (first, next)
 }
 
@@ -62,8 +63,9 @@ fn try_does_not_give_up_for_a_leader_that_is_frozen() {
     let runs = Runs::new(SHORT);
     let mut first = runs.start("first", "exec tick");
     first.says("ticking");
+    let command = first.command();
     first.signal(Signal::STOP);
-    eventually("its guard stops it", || !is_alive(first.command()));
+    eventually("its guard stops it", || !is_alive(command));
     // A moment later its lease is over, by any clock.
     std::thread::sleep(Duration::from_secs(1));
     let mut next = runs.start_with("next", &["--try"], "exit 0");

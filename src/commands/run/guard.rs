@@ -26,7 +26,7 @@ use super::{helper, signals, starter, tree};
 pub(super) const NAME: &str = "__guard";
 
 /// How long a command has to end alone before it is looked for what else to
-/// signal. That takes about as long, or much longer where many processes run.
+/// signal or kill. That takes about as long, or much longer where many processes run.
 const MOMENT: Duration = Duration::from_millis(2);
 
 /// How long after a kill to look for what forked away from it.
@@ -78,6 +78,7 @@ struct Guard {
     stop_grace: Duration,
     /// The process that is the command, or will be; none once it has ended.
     command: Option<Pid>,
+    has_own_group: bool,
     /// What says to others that the command lives: kept until it is gone.
     witnesses: Option<Vec<OwnedFd>>,
     phase: Phase,
@@ -95,8 +96,10 @@ enum Phase {
     Stopping {
         kill_at: BootTime,
     },
+    /// What it started may be out of its group, or fork away from a kill.
     Killing {
-        rescan: Duration,
+        look_at: BootTime,
+        then_after: Duration,
     },
 }
 
@@ -136,6 +139,7 @@ pub(super) fn main(args: impl Iterator<Item = OsString>) -> Result<()> {
         kill: kill.into(),
         stop_grace: charge.stop_grace,
         command: Some(command),
+        has_own_group: charge.group.is_none(),
         witnesses: None,
         phase: Phase::Guarding,
         told: false,
@@ -181,11 +185,16 @@ impl Guard {
             }
             match self.phase {
                 Phase::Stopping { kill_at } if now >= kill_at => self.kill_all(),
-                Phase::Killing { rescan } => {
+                Phase::Killing {
+                    look_at,
+                    then_after,
+                } if now >= look_at => {
+                    let denied = tree::kill(self.me, &[]);
+                    self.complain(denied);
                     self.phase = Phase::Killing {
-                        rescan: (rescan * 2).min(RESCAN_AT_MOST),
+                        look_at: clock::now() + then_after,
+                        then_after: (then_after * 2).min(RESCAN_AT_MOST),
                     };
-                    self.kill_below();
                 }
                 _ => {}
             }
@@ -219,7 +228,7 @@ impl Guard {
         let step = match self.phase {
             Phase::Guarding => None,
             Phase::Stopping { kill_at } => Some(kill_at.since(now)),
-            Phase::Killing { rescan } => Some(rescan),
+            Phase::Killing { look_at, .. } => Some(look_at.since(now)),
         };
         let spread = self.spread.map(|(_, at)| at.since(now));
         let timeout = step.into_iter().chain(spread).min();
@@ -322,17 +331,20 @@ impl Guard {
         }
     }
 
+    /// The command's own group first: that takes one step, from which nothing in
+    /// it can fork away, and mostly nothing else is left to be looked for.
     fn kill_all(&mut self) {
         if !matches!(self.phase, Phase::Killing { .. }) {
-            self.phase = Phase::Killing { rescan: RESCAN };
             self.spread = None;
-            self.kill_below();
+            self.phase = Phase::Killing {
+                look_at: clock::now() + MOMENT,
+                then_after: RESCAN,
+            };
+            // Not reaped yet, so the number is still its own.
+            if let Some(command) = self.command.filter(|_| self.has_own_group) {
+                let _ = rustix::process::kill_process_group(command, Signal::KILL);
+            }
         }
-    }
-
-    fn kill_below(&mut self) {
-        let denied = tree::kill(self.me, &[]);
-        self.complain(denied);
     }
 
     fn complain(&mut self, denied: impl IntoIterator<Item = Pid>) {
