@@ -77,7 +77,7 @@ stress-run: ## Kill and freeze `run` at random: DURATION=10m SEED=7 NODES=4
 		$(if $(SEED),STRESS_SEED='$(SEED)') $(if $(NODES),STRESS_NODES='$(NODES)') \
 		cargo test --quiet --test stress_run
 
-chaos: ## Hurt real nodes at random: DURATION=10m SEED=7 ELECTIONS=16 NODES=5 STORE=file:DIR
+chaos: ## Hurt real nodes at random: DURATION=10m SEED=7 ELECTIONS=24 NODES=5 STORE=file:DIR
 	@CHAOS_DURATION='$(or $(DURATION),1m)' \
 		$(if $(SEED),CHAOS_SEED='$(SEED)') $(if $(NODES),CHAOS_NODES='$(NODES)') \
 		$(if $(ELECTIONS),CHAOS_ELECTIONS='$(ELECTIONS)') $(if $(STORE),CHAOS_STORE='$(STORE)') \

@@ -5,7 +5,7 @@
 //! are judged.
 //!
 //! ```text
-//! make chaos DURATION=10m ELECTIONS=16 NODES=5 SEED=7 STORE=file:/mnt/somewhere
+//! make chaos DURATION=10m ELECTIONS=24 NODES=5 SEED=7 STORE=file:/mnt/somewhere
 //! ```
 //!
 //! | file | |

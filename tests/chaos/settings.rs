@@ -26,8 +26,8 @@ impl Settings {
         if nodes < 2 {
             refuse("CHAOS_NODES", "it takes 2 to fail over");
         }
-        // One takes a tenth of a processor: so many keep two of them busy.
-        let elections = variable("CHAOS_ELECTIONS").unwrap_or(16);
+        // So many keep two processors busy.
+        let elections = variable("CHAOS_ELECTIONS").unwrap_or(24);
         if elections < 1 {
             refuse("CHAOS_ELECTIONS", "it takes one at least");
         }
