@@ -318,9 +318,18 @@ impl Guard {
         if let Some((signal, _)) = self.spread.take() {
             // Who is stopped hears of it only when continued.
             let signals = [signal, Signal::CONT];
-            let denied = tree::signal(self.me, self.command, &signals);
+            let is_urgent = || self.is_urgent();
+            let denied = tree::signal(self.me, self.command, &signals, is_urgent);
             self.complain(denied);
         }
+    }
+
+    /// The next step is due, by an alarm that is still to be heeded or by time.
+    fn is_urgent(&self) -> bool {
+        let mut alarms = [&self.stop, &self.kill].map(|alarm| PollFd::new(alarm, PollFlags::IN));
+        let now = Timespec::default();
+        poll(&mut alarms, Some(&now)).is_ok_and(|ringing| ringing > 0)
+            || matches!(self.phase, Phase::Stopping { kill_at } if clock::now() >= kill_at)
     }
 
     fn signal_command(&mut self, signal: Signal) {

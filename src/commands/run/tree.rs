@@ -58,9 +58,15 @@ fn found_below(root: Pid, except: &[Pid]) -> Vec<(Pid, Stat)> {
 }
 
 /// Signals everything below `root` but for one that has been signalled, and what
-/// that has started meanwhile, unless there is no end to it. Returns those that
-/// it may not signal.
-pub(super) fn signal(root: Pid, signalled: Option<Pid>, signals: &[Signal]) -> Vec<Pid> {
+/// that has started meanwhile, unless there is no end to it, or something more
+/// urgent: where many processes start others this may take seconds. Returns those
+/// that it may not signal.
+pub(super) fn signal(
+    root: Pid,
+    signalled: Option<Pid>,
+    signals: &[Signal],
+    is_urgent: impl Fn() -> bool,
+) -> Vec<Pid> {
     let mut reached: HashSet<_> = signalled.into_iter().collect();
     let mut denied = Vec::new();
     for _ in 0..LOOKS {
@@ -70,6 +76,9 @@ pub(super) fn signal(root: Pid, signalled: Option<Pid>, signals: &[Signal]) -> V
             break;
         }
         for (pid, stat) in new {
+            if is_urgent() {
+                return denied;
+            }
             if send(pid, stat, signals) == Err(Errno::PERM) {
                 denied.push(pid);
             }
