@@ -3,11 +3,13 @@
 #![allow(missing_docs, clippy::disallowed_methods)]
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use leader_demo::store::{Content, LeaseStore, Life, Observed, Revision, Swap, Wake, Witness};
 use leader_demo::{FileStore, Holder, LockName, NodeId, Record, State, Term};
+use rustix::fs::{CWD, FileType, Mode};
 use tokio::time::timeout;
 
 mod common;
@@ -322,6 +324,29 @@ async fn the_dead_are_collected_on_the_machine_where_they_died_and_on_no_other()
     tidied(&next).await;
     assert!(!here.exists());
     assert!(elsewhere.exists());
+}
+
+#[tokio::test]
+async fn a_strangers_fifo_among_the_claims_holds_up_nobody_and_no_link_is_followed() {
+    let lease = Lease::new();
+    let store = lease.open();
+    let (first, witness) = swap(&store, None, &record(1)).await;
+    tidied(&store).await;
+    drop((store, witness));
+    let [torn, fifo, link] =
+        ["torn", "fifo", "link"].map(|name| lease.path().join("claims").join(name));
+    let theirs = lease.0.path().join("theirs");
+    for litter in [&torn, &theirs] {
+        fs::write(litter, "torn").unwrap();
+    }
+    rustix::fs::mknodat(CWD, &fifo, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    symlink(theirs, &link).unwrap();
+
+    let next = lease.open();
+    let (_, _witness) = swap(&next, Some(first), &record(2)).await;
+    timeout(PATIENCE, tidied(&next)).await.unwrap();
+    assert!(!torn.exists());
+    assert!(link.is_symlink());
 }
 
 /// Its writer may be alive on another machine: with the claim's name gone, it
