@@ -18,4 +18,5 @@ if ! cargo llvm-cov --version >/dev/null 2>&1; then
     cargo install --quiet --locked --debug --root target/tools cargo-llvm-cov
     PATH=$PWD/target/tools/bin:$PATH
 fi
-exec cargo llvm-cov "$@"
+# Who is killed while it writes its counts leaves half of them, which are left out.
+exec cargo llvm-cov --failure-mode all "$@"

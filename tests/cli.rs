@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -167,9 +166,7 @@ fn refused(dir: &Path, uid: Option<u32>, flags: &[&str], says: &[&str]) {
         .arg(dir)
         .args(flags);
     if let Some(uid) = uid {
-        command.uid(uid).gid(uid);
-        // Coverage is counted in a directory of ours, which this user may not write to.
-        command.env("LLVM_PROFILE_FILE", "/dev/null");
+        common::run_as(&mut command, uid, uid);
     }
     let output = Command::from_std(command)
         .timeout(common::PATIENCE)
@@ -320,9 +317,8 @@ fn two_users_can_share_a_directory_on_purpose() {
                 &format!("--node-id=user-{uid}"),
                 "--lock-dir",
             ])
-            .arg(root.path())
-            .uid(uid)
-            .gid(GROUP);
+            .arg(root.path());
+        common::run_as(&mut command, uid, GROUP);
         common::Node::spawn(&format!("user-{uid}"), command)
     };
     let mut first = start(12345);

@@ -6,15 +6,18 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::{chown, symlink};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use common::doctor::{ask, chmod, doctor, files_in, is_root, judged, private};
+use common::doctor::{Report, ask, chmod, doctor, files_in, is_root, judged, private};
 use common::mounts::{Fat, Mounted};
-use common::{Cluster, binary};
+use common::{Cluster, binary, run_as};
 
 const NOBODY: u32 = 65534;
+
+fn as_nobody(dir: &Path) -> Report {
+    ask(dir, run_as(&mut doctor(dir), NOBODY, NOBODY))
+}
 
 #[test]
 fn a_directory_in_memory_is_fit_but_does_not_survive() {
@@ -141,7 +144,6 @@ fn what_belongs_to_another_user_is_named() {
         return;
     }
     let root = private();
-    let as_nobody = |dir: &Path| ask(dir, doctor(dir).uid(NOBODY).gid(NOBODY));
     as_nobody(root.path()).refused("you (nobody) may not write to it: it is root's, mode 755");
     as_nobody(&root.path().join("missing")).refused("cannot be made");
 
@@ -172,7 +174,6 @@ fn what_cannot_be_seen_is_not_called_fine() {
     let cluster = Cluster::new(&[]);
     chmod(cluster.dir(), 0o700);
     let _leader = cluster.leader("node-1");
-    let as_nobody = |dir: &Path| ask(dir, doctor(dir).uid(NOBODY).gid(NOBODY));
     let report = as_nobody(cluster.dir()).refused("it is root's, mode 700");
     report.says(
         "refused",

@@ -213,5 +213,7 @@ fn a_command_is_not_told_of_the_manager_unless_it_is_to_tell_it_itself() {
     let heard = manager.hears("STOPPING=1");
     assert!(heard.contains(&"READY=1".to_owned()), "{heard:?}");
     let (_, more) = manager.hears_within(Duration::from_millis(300), "");
-    assert!(more.is_empty(), "{more:?}");
+    // How it stood with the lease at the end may overtake the goodbye, or follow it.
+    let other = more.iter().find(|line| !line.starts_with("STATUS="));
+    assert_eq!(other, None, "{more:?}");
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::disallowed_methods)]
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -39,6 +40,13 @@ pub fn binary() -> Command {
         }
     }
     command
+}
+
+/// As another user, of whom only root can ask that.
+pub fn run_as(command: &mut Command, uid: u32, gid: u32) -> &mut Command {
+    // `make test-coverage` counts in a directory that is not theirs.
+    let command = command.env("LLVM_PROFILE_FILE", "/dev/null");
+    command.uid(uid).gid(gid)
 }
 
 /// Says why a test does not run here, past the capture of its output.
