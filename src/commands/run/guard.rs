@@ -343,17 +343,20 @@ impl Guard {
     /// The command's own group first: that takes one step, from which nothing in
     /// it can fork away, and mostly nothing else is left to be looked for.
     fn kill_all(&mut self) {
-        if !matches!(self.phase, Phase::Killing { .. }) {
-            self.spread = None;
-            self.phase = Phase::Killing {
-                look_at: clock::now() + MOMENT,
-                then_after: RESCAN,
-            };
-            // Not reaped yet, so the number is still its own.
-            if let Some(command) = self.command.filter(|_| self.has_own_group) {
-                let _ = rustix::process::kill_process_group(command, Signal::KILL);
-            }
+        if matches!(self.phase, Phase::Killing { .. }) {
+            return;
         }
+        self.spread = None;
+        let mut look_at = clock::now();
+        // Not reaped yet, so the number is still its own.
+        if let Some(command) = self.command.filter(|_| self.has_own_group) {
+            let _ = rustix::process::kill_process_group(command, Signal::KILL);
+            look_at = look_at + MOMENT;
+        }
+        self.phase = Phase::Killing {
+            look_at,
+            then_after: RESCAN,
+        };
     }
 
     fn complain(&mut self, denied: impl IntoIterator<Item = Pid>) {

@@ -201,6 +201,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_urgent_does_not_wait_until_all_are_signalled() {
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", "sleep 60 & wait"]);
+        let mut shell = command.spawn().unwrap();
+        let root = Pid::from_child(&shell);
+        while below(root, &[]).is_empty() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        signal(root, None, &[Signal::TERM], || true);
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        assert!(shell.try_wait().unwrap().is_none(), "it was signalled");
+        signal(root, None, &[Signal::TERM], || false);
+        assert!(shell.wait().unwrap().success());
+    }
+
+    #[test]
     fn what_is_below_is_found_without_the_exceptions() {
         let stat = |parent| Stat {
             parent,
