@@ -12,11 +12,20 @@ use std::time::Duration;
 
 use crate::lease::{Record, Term};
 
+#[cfg(feature = "etcd")]
+mod etcd;
 pub mod file;
 pub mod memory;
-
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(any(feature = "etcd", feature = "postgres", feature = "redis"))]
+mod remote;
+mod server;
 mod work;
 
+pub use server::{Server, ServerError};
 pub use work::{Life, Remains, Work};
 
 /// A boxed future: what a [`LeaseStore`]'s methods return.
@@ -97,6 +106,12 @@ pub trait LeaseStore: Send + Sync + 'static {
         Box::pin(std::future::pending())
     }
 
+    /// Whether [`moved_on`](Self::moved_on) ends soon after every swap, and costs
+    /// nothing to wait for. Then nobody has to look again and again meanwhile.
+    fn tells(&self) -> bool {
+        false
+    }
+
     /// For who watches an election: the records between two revisions, oldest
     /// first, if the store still has every one of them.
     ///
@@ -168,6 +183,10 @@ impl<S: LeaseStore + ?Sized> LeaseStore for Arc<S> {
 
     fn moved_on(&self, seen: Option<Revision>) -> Answer<'_, ()> {
         (**self).moved_on(seen)
+    }
+
+    fn tells(&self) -> bool {
+        (**self).tells()
     }
 
     fn between(
@@ -285,12 +304,41 @@ impl Witness {
 
 /// "Nobody knows", and what is known of why.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct StoreError(Arc<str>);
+#[error("{what}")]
+pub struct StoreError {
+    what: Arc<str>,
+    is_lasting: bool,
+}
 
 impl StoreError {
     /// An error with a message that names the store and what would help.
     pub fn new(message: impl Into<Arc<str>>) -> Self {
-        Self(message.into())
+        Self {
+            what: message.into(),
+            is_lasting: false,
+        }
+    }
+
+    /// One that does not pass until somebody does something about it: a wrong
+    /// password, or a key that holds something else.
+    pub fn lasting(message: impl Into<Arc<str>>) -> Self {
+        Self {
+            is_lasting: true,
+            ..Self::new(message)
+        }
+    }
+
+    /// Whether to try again is of no use.
+    pub fn is_lasting(&self) -> bool {
+        self.is_lasting
+    }
+
+    /// The same, of what is at this address.
+    #[cfg(any(feature = "etcd", feature = "postgres", feature = "redis"))]
+    fn at(&self, address: &str) -> Self {
+        Self {
+            what: format!("{address}: {self}").into(),
+            ..*self
+        }
     }
 }

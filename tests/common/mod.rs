@@ -22,6 +22,7 @@ pub mod mounts;
 pub mod page;
 pub mod run;
 pub mod said;
+pub mod servers;
 pub mod settings;
 pub mod shell;
 pub mod unwritable;
