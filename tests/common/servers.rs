@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 
-use super::{eventually, skip};
+use super::run::eventually;
+use super::skip;
 
 /// A process that is killed when this is dropped.
 pub struct Process {
@@ -37,15 +38,17 @@ impl Process {
 
     /// Waits until it is `ready`.
     #[track_caller]
-    pub fn until(mut self, ready: impl Fn() -> bool) -> Self {
+    pub fn until(self, ready: impl Fn() -> bool) -> Self {
+        let this = std::cell::RefCell::new(self);
         eventually("the server is ready", || {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+            let this = &mut *this.borrow_mut();
+            if let Some(status) = this.child.try_wait().unwrap() {
+                let log = std::fs::read_to_string(&this.log).unwrap_or_default();
                 panic!("the server ended with {status}: {log}");
             }
             ready()
         });
-        self
+        this.into_inner()
     }
 
     pub fn signal(&self, signal: Signal) {
