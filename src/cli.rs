@@ -18,6 +18,7 @@ mod judge;
 #[cfg(feature = "completions")]
 mod man_pages;
 mod operate;
+mod place;
 mod run;
 #[cfg(feature = "simulate")]
 mod simulate;
@@ -30,12 +31,13 @@ pub(crate) use check::Check;
 pub(crate) use completions::Completions;
 pub(crate) use demo::Demo;
 pub(crate) use doctor::Doctor;
-pub(crate) use election::{Election, Place};
+pub(crate) use election::Election;
 pub(crate) use hand_over::HandOver;
 pub(crate) use judge::Judge;
 #[cfg(feature = "completions")]
 pub(crate) use man_pages::ManPages;
 pub(crate) use operate::Operate;
+pub(crate) use place::{Directory, Place};
 pub(crate) use run::{EventsTo, Patience, Run};
 #[cfg(feature = "simulate")]
 pub(crate) use simulate::Simulate;
@@ -72,6 +74,7 @@ pub(crate) enum LogFormat {
 /// Parses the command line; what is wrong with it ends the process here.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Command {
     let args: Vec<_> = args.into_iter().collect();
+    place::hide_password(&args);
     try_parse(args.clone()).unwrap_or_else(|error| {
         if !error.use_stderr() {
             error.exit();
@@ -247,7 +250,10 @@ mod tests {
             Duration::from_secs(15)
         );
         assert_eq!(demo.election.timing.retry_period(), Duration::from_secs(3));
-        assert_eq!(demo.election.place.dir, PathBuf::from("/x"));
+        let Place::Directory(place) = demo.election.place else {
+            panic!("{:?}", demo.election.place)
+        };
+        assert_eq!(place.dir, PathBuf::from("/x"));
         for wrong in ["-unknown=1", "-n", "-node"] {
             assert!(parsed(&[wrong]).is_err(), "{wrong}");
         }

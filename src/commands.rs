@@ -3,14 +3,16 @@
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use leader_demo::store::LeaseStore;
 use leader_demo::{FileStore, LockName, clock};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync;
 
-use crate::cli::{Election, Place};
+use crate::cli::{Directory, Election, Place};
 
 pub(crate) mod check;
 #[cfg(feature = "completions")]
@@ -36,6 +38,9 @@ pub(crate) mod watch;
 /// How long a stop waits for the store, and then for the terminal.
 const PATIENCE: Duration = Duration::from_millis(700);
 
+/// How long who looks once waits for a server.
+const ANSWER: Duration = Duration::from_secs(5);
+
 /// A signal that follows so soon is the same one: timeout(1) and make(1) pass
 /// on to their child what its whole process group has been sent already.
 const ECHO: Duration = Duration::from_millis(100);
@@ -49,20 +54,48 @@ fn runtime() -> Result<Runtime> {
         .context("cannot start the runtime")
 }
 
-fn open_store(election: &Election) -> Result<FileStore> {
+/// A store that was chosen by the flags.
+type Store = Arc<dyn LeaseStore>;
+
+/// To take part in an election.
+async fn open_store(election: &Election) -> Result<Store> {
     let Election {
-        lock_name, place, ..
+        lock_name,
+        place,
+        timing,
     } = election;
-    let open = if place.shared {
-        FileStore::open_shared(&place.dir, lock_name)
-    } else {
-        FileStore::open(&place.dir, lock_name)
-    };
-    open.context("--lock-dir")
+    match place {
+        Place::Directory(Directory { dir, shared: true }) => {
+            let store = FileStore::open_shared(dir, lock_name);
+            Ok(Arc::new(store.context("--lock-dir")?))
+        }
+        Place::Directory(Directory { dir, .. }) => {
+            let store = FileStore::open(dir, lock_name);
+            Ok(Arc::new(store.context("--lock-dir")?))
+        }
+        Place::Server(server) => {
+            let store = server.open(lock_name, timing.retry_period());
+            let store = store.with_context(|| format!("--store {server}"))?;
+            // A server that is away may come back; a wrong password will not.
+            match store.read().await {
+                Err(e) if e.is_lasting() => Err(e.into()),
+                _ => Ok(store),
+            }
+        }
+    }
 }
 
 /// To look at a lease that may be there: nothing is created.
-fn existing_store(place: &Place, lock_name: &LockName) -> Result<FileStore> {
+fn existing_store(place: &Place, lock_name: &LockName) -> Result<Store> {
+    match place {
+        Place::Directory(directory) => Ok(Arc::new(existing_directory(directory, lock_name)?)),
+        Place::Server(server) => server
+            .open(lock_name, ANSWER)
+            .with_context(|| format!("--store {server}")),
+    }
+}
+
+fn existing_directory(place: &Directory, lock_name: &LockName) -> Result<FileStore> {
     let existing = if place.shared {
         FileStore::existing_shared(&place.dir, lock_name)
     } else {

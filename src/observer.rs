@@ -16,6 +16,9 @@ use view::{BLINK, View};
 /// How often to look where the store does not say when to.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// How often where it does: it may have been cut off from who tells it.
+const SELDOM: Duration = Duration::from_secs(1);
+
 /// How long a store may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);
 
@@ -271,7 +274,8 @@ impl<S: LeaseStore> Observer<S> {
             let until = self.view.deadline().min(now + RETRY);
             return self.timer.wait_until(until).await;
         }
-        let until = self.view.deadline().min(now + LOOK);
+        let look = if self.store.tells() { SELDOM } else { LOOK };
+        let until = self.view.deadline().min(now + look);
         let at = self.view.at();
         let dead = self.dead;
         let holder_ended = async {

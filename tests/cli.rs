@@ -111,12 +111,24 @@ fn bad_usage_is_told_with_the_flag_the_value_and_what_would_do() {
         ),
         (&["--node-id=n", "--lock-dir", ""], &["--lock-dir"]),
         (
-            &["--node-id=n", "--store", "etcd://h"],
-            &["--store", "'etcd://h'", "unknown scheme", "file:DIR"],
+            &["--node-id=n", "--store", "mysql://h"],
+            &["--store", "unknown scheme", "\"mysql\"", "file:DIR"],
         ),
         (
             &["--node-id=n", "--store", "/tmp"],
-            &["--store", "'/tmp'", "file:DIR"],
+            &["--store", "not a URL", "file:DIR"],
+        ),
+        (
+            &["--node-id=n", "--store", "etcd://u:secret@h:port"],
+            &["--store", "after h is no port"],
+        ),
+        (
+            &["--node-id=n", "--store", "etcd://h", "--shared-dir"],
+            &["--store etcd://h:2379", "--shared-dir"],
+        ),
+        (
+            &["doctor", "--store", "etcd://h"],
+            &["--store etcd://h:2379", "--lock-dir"],
         ),
         (
             &["--node-id=n", "--store", "file:"],

@@ -7,14 +7,14 @@ use clap::{ArgMatches, Parser};
 use leader_demo::TimingError;
 
 use super::election::ElectionFlags;
-use super::{Election, refuse, values};
+use super::{Directory, Election, refuse, values};
 
 pub(super) const NAME: &str = "doctor";
 
 /// A set-up to judge.
 #[derive(Debug)]
 pub(crate) struct Doctor {
-    pub(crate) election: Election,
+    pub(crate) election: Election<Directory>,
     /// What `run` would say to the one that was not given.
     pub(crate) stop_grace: Result<Duration, TimingError>,
     pub(crate) nodes: u32,
@@ -58,7 +58,7 @@ Exit codes: 0 fit, perhaps with warnings; 1 not to be trusted, and it says why; 
 impl Doctor {
     pub(super) fn resolve(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let flags: Flags = super::flags(matches)?;
-        let election = flags.election.resolve(matches)?;
+        let election = flags.election.resolve(matches)?.in_directory()?;
         let stop_grace = election.timing.stop_grace(flags.stop_grace);
         if let (Err(e), Some(_)) = (stop_grace, flags.stop_grace) {
             return Err(refuse(ErrorKind::ValueValidation, e));

@@ -1,5 +1,6 @@
 //! The flags that every node has: which election, where, and how fast.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,21 +10,15 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, ValueHint};
 use leader_demo::{LockName, Timing};
 
+use super::place::{Directory, Place, StoreUrl};
 use super::{refuse, values};
 
 /// An election to take part in.
 #[derive(Debug)]
-pub(crate) struct Election {
+pub(crate) struct Election<P = Place> {
     pub(crate) lock_name: LockName,
-    pub(crate) place: Place,
+    pub(crate) place: P,
     pub(crate) timing: Timing,
-}
-
-/// Where a lease is kept, and for whom.
-#[derive(Debug)]
-pub(crate) struct Place {
-    pub(crate) dir: PathBuf,
-    pub(crate) shared: bool,
 }
 
 #[derive(Debug, Args)]
@@ -74,12 +69,13 @@ pub(super) struct LeaseFlags {
     #[arg(long, env = "LEADER_DEMO_LOCK_DIR", value_name = "DIR", value_hint = ValueHint::DirPath)]
     lock_dir: Option<PathBuf>,
 
-    /// Where the lease is kept, as a URL: file:DIR is the same as --lock-dir DIR
+    /// Where the lease is kept, as a URL: file:DIR is the same as --lock-dir DIR; on
+    /// servers etcd://HOST, redis://HOST or postgres://HOST/DB, in builds that have them
     #[arg(
-        long, env = "LEADER_DEMO_STORE", value_name = "URL", value_parser = values::store(),
+        long, env = "LEADER_DEMO_STORE", value_name = "URL", hide_env_values = true,
         value_hint = ValueHint::Other
     )]
-    store: Option<PathBuf>,
+    store: Option<OsString>,
 
     /// The lock directory is meant for several users (group, setgid)
     #[arg(
@@ -88,6 +84,31 @@ pub(super) struct LeaseFlags {
         num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true"
     )]
     shared_dir: bool,
+}
+
+impl Election {
+    /// As it is, if its lease is kept in a directory.
+    pub(super) fn in_directory(self) -> Result<Election<Directory>, clap::Error> {
+        let Self {
+            lock_name,
+            place,
+            timing,
+        } = self;
+        match place {
+            Place::Directory(place) => Ok(Election {
+                lock_name,
+                place,
+                timing,
+            }),
+            Place::Server(server) => {
+                let message = format!(
+                    "--store {server} is a server, and only lock directories are looked into: \
+                     give a --lock-dir"
+                );
+                Err(refuse(ErrorKind::ValueValidation, message))
+            }
+        }
+    }
 }
 
 impl ElectionFlags {
@@ -112,27 +133,44 @@ impl TimingFlags {
 impl LeaseFlags {
     pub(super) fn resolve(self, matches: &ArgMatches) -> Result<(LockName, Place), clap::Error> {
         let typed = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
-        let dir = match (self.lock_dir, self.store) {
+        let store = self.store.as_deref().map(StoreUrl::parse).transpose();
+        let store = store.map_err(|e| refuse(ErrorKind::ValueValidation, e))?;
+        let store = match (self.lock_dir, store) {
             // What is typed counts, whatever the environment says: under `run`
             // there is a store in it.
-            (Some(dir), Some(_)) if typed("lock_dir") && !typed("store") => dir,
+            (Some(dir), Some(_)) if typed("lock_dir") && !typed("store") => StoreUrl::File(dir),
             (Some(_), Some(store)) if typed("store") && !typed("lock_dir") => store,
             (Some(dir), Some(store)) => {
                 let message = format!(
-                    "--lock-dir {} and --store file:{} both say where the lease is kept: give one",
+                    "--lock-dir {} and --store {store} both say where the lease is kept: give one",
                     dir.display(),
-                    store.display()
                 );
                 return Err(refuse(ErrorKind::ArgumentConflict, message));
             }
-            (Some(dir), None) | (None, Some(dir)) => dir,
-            (None, None) => "/tmp".into(),
+            (Some(dir), None) => StoreUrl::File(dir),
+            (None, Some(store)) => store,
+            (None, None) => StoreUrl::File("/tmp".into()),
         };
-        if dir.as_os_str().is_empty() {
-            let message = "--lock-dir '' is empty: name a directory, for example /tmp";
-            return Err(refuse(ErrorKind::ValueValidation, message));
-        }
-        let shared = self.shared_dir;
-        Ok((self.lock_name, Place { dir, shared }))
+        let place = match store {
+            StoreUrl::File(dir) if dir.as_os_str().is_empty() => {
+                let message = "--lock-dir '' is empty: name a directory, for example /tmp";
+                return Err(refuse(ErrorKind::ValueValidation, message));
+            }
+            StoreUrl::File(dir) => Place::Directory(Directory {
+                dir,
+                shared: self.shared_dir,
+            }),
+            StoreUrl::Server(server) => {
+                if self.shared_dir && typed("shared_dir") {
+                    let message = format!(
+                        "--shared-dir is about a lock directory, and --store {server} is none: \
+                         leave it out"
+                    );
+                    return Err(refuse(ErrorKind::ArgumentConflict, message));
+                }
+                Place::Server(server)
+            }
+        };
+        Ok((self.lock_name, place))
     }
 }

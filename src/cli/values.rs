@@ -1,11 +1,7 @@
 //! What stands behind a flag: parsed here, refused in words that help.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{OsStringValueParser, TypedValueParser};
 use humantime::DurationError;
 use leader_demo::{Term, Timing};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -56,25 +52,6 @@ pub(super) fn timeout(text: &str) -> Result<Duration, String> {
         return Err(format!("too short: use at least {least}"));
     }
     Ok(duration)
-}
-
-/// A directory's name may be any bytes, so this is no parser of text.
-pub(super) fn store() -> impl TypedValueParser<Value = PathBuf> {
-    OsStringValueParser::new().try_map(|url| {
-        let url = url.as_bytes();
-        let colon = url.iter().position(|byte| *byte == b':');
-        match colon.map(|at| (&url[..at], &url[at + 1..])) {
-            Some((b"file", b"")) => {
-                Err("names no directory: write file:DIR, for example file:/tmp".to_owned())
-            }
-            Some((b"file", dir)) => Ok(OsStr::from_bytes(dir).into()),
-            Some((scheme, _)) => {
-                let scheme = String::from_utf8_lossy(scheme);
-                Err(format!("unknown scheme {scheme:?}: use file:DIR"))
-            }
-            None => Err("not a store URL: use file:DIR, for example file:/tmp".to_owned()),
-        }
-    })
 }
 
 pub(super) fn level(text: &str) -> Result<Targets, String> {

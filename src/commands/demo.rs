@@ -3,11 +3,11 @@
 use std::sync::mpsc;
 
 use anyhow::Result;
-use leader_demo::{Change, Changes, FileStore, Node, Notice};
+use leader_demo::{Change, Changes, Node, Notice};
 use tokio::sync::watch;
 
-use super::PATIENCE;
 use super::operate::Operation;
+use super::{PATIENCE, Store};
 use crate::cli::Demo;
 use crate::logging;
 
@@ -18,9 +18,10 @@ use printer::{Printer, Say};
 pub(crate) fn run(demo: Demo) -> Result<()> {
     let lines = logging::init(demo.log_format, &demo.log_level)?;
     let operation = Operation::prepare(&demo.operate)?;
-    let store = super::open_store(&demo.election)?;
+    let runtime = super::runtime()?;
+    let store = runtime.block_on(super::open_store(&demo.election))?;
     let shutdown = super::shutdown_signal()?;
-    let ended = super::runtime()?.block_on(elect(demo, operation, store, shutdown));
+    let ended = runtime.block_on(elect(demo, operation, store, shutdown));
     lines.flush();
     ended
 }
@@ -28,7 +29,7 @@ pub(crate) fn run(demo: Demo) -> Result<()> {
 async fn elect(
     demo: Demo,
     mut operation: Operation,
-    store: FileStore,
+    store: Store,
     shutdown: watch::Receiver<bool>,
 ) -> Result<()> {
     let node = Node::builder(demo.node_id.as_str())

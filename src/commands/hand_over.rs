@@ -1,16 +1,14 @@
 //! `hand-over` and `resign`: asks the leader to step down, and says what comes of it.
 
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
 use leader_demo::store::{Content, Observed};
-use leader_demo::{
-    Answered, AskError, FileStore, Glance, Leader, Observer, Progress, Seen, ask, glance,
-};
+use leader_demo::{Answered, AskError, Glance, Leader, Observer, Progress, Seen, ask, glance};
 use tokio::time::timeout;
 
+use super::Store;
 use crate::cli::HandOver;
 
 /// As of `status`.
@@ -26,7 +24,7 @@ pub(crate) fn run(asked: HandOver) -> Result<u8> {
         wish,
         timeout: patience,
     } = asked;
-    let store = Arc::new(super::existing_store(&place, &lock_name)?);
+    let store = super::existing_store(&place, &lock_name)?;
     let mut shutdown = super::shutdown_signal()?;
     let answered = super::runtime()?.block_on(async {
         let cancel = async {
@@ -59,9 +57,8 @@ pub(crate) fn run(asked: HandOver) -> Result<u8> {
             Ok(0)
         }
         Err(AskError::NobodyLeads) => {
-            let (name, path) = (&lock_name, store.path().display());
             crate::logging::complain(format_args!(
-                "error: nobody leads {name}, so there is nobody to ask (looked at {path})"
+                "error: nobody leads {lock_name}, so there is nobody to ask (looked at {place})"
             ));
             Ok(NOBODY_LEADS)
         }
@@ -95,7 +92,7 @@ fn tell(leader: &mut Option<Leader>, progress: &Progress) {
 }
 
 /// What there is to say of who leads, now that this one has resigned.
-async fn next_after(leader: &Leader, store: &Arc<FileStore>) -> String {
+async fn next_after(leader: &Leader, store: &Store) -> String {
     let elected = async {
         let mut observer = Observer::new(store.clone()).ok()?;
         loop {

@@ -18,20 +18,19 @@
 use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use leader_demo::clock::{self, BootTime};
 use leader_demo::store::Work;
-use leader_demo::{FileStore, Leadership, Node, NodeId};
+use leader_demo::{Leadership, Node, NodeId};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions};
 use tokio::time::{sleep, timeout};
 
 use super::operate::Operation;
-use super::{ECHO, PATIENCE, notify};
-use crate::cli::{Patience, Run};
+use super::{ECHO, PATIENCE, Store, notify};
+use crate::cli::{Directory, Patience, Place, Run};
 use crate::logging;
 
 mod guard;
@@ -70,8 +69,8 @@ pub(crate) fn run(run: Run) -> Result<u8> {
     tree::check_proc()?;
     let lines = logging::init(run.log_format, &run.log_level)?;
     let operation = Operation::prepare(&run.operate)?;
-    let store = Arc::new(super::open_store(&run.election)?);
     let ended = super::runtime()?.block_on(async {
+        let store = super::open_store(&run.election).await?;
         let mut wrapper = Wrapper::new(run, operation, store, &blocked)?;
         let code = wrapper.work().await;
         let interrupted = wrapper.signals.interrupted();
@@ -89,7 +88,7 @@ pub(crate) fn run(run: Run) -> Result<u8> {
 struct Wrapper {
     run: Run,
     blocked: u64,
-    store: Arc<FileStore>,
+    store: Store,
     node: Node,
     operation: Operation,
     signals: Signals,
@@ -118,12 +117,7 @@ impl<E: Into<anyhow::Error>> From<E> for Done {
 }
 
 impl Wrapper {
-    fn new(
-        run: Run,
-        mut operation: Operation,
-        store: Arc<FileStore>,
-        blocked: &Blocked,
-    ) -> Result<Self> {
+    fn new(run: Run, mut operation: Operation, store: Store, blocked: &Blocked) -> Result<Self> {
         let me = rustix::process::getpid();
         let strangers = tree::below(me, &[]);
         // Should the guard be killed, what it guards is below this process.
@@ -214,10 +208,14 @@ impl Wrapper {
     }
 
     fn prepare(&self) -> Result<Guarded> {
-        let place = &self.run.election.place;
-        let dir = std::path::absolute(&place.dir).context("--lock-dir")?;
-        let mut url = OsString::from("file:");
-        url.push(dir);
+        let (url, is_shared) = match &self.run.election.place {
+            Place::Directory(Directory { dir, shared }) => {
+                let mut url = OsString::from("file:");
+                url.push(std::path::absolute(dir).context("--lock-dir")?);
+                (url, *shared)
+            }
+            Place::Server(server) => (server.reveal().into(), false),
+        };
         let env: [(&str, &OsStr); 4] = [
             (
                 "LEADER_DEMO_NODE_ID",
@@ -230,7 +228,7 @@ impl Wrapper {
             ("LEADER_DEMO_STORE", &url),
             (
                 "LEADER_DEMO_SHARED_DIR",
-                if place.shared { "true" } else { "false" }.as_ref(),
+                if is_shared { "true" } else { "false" }.as_ref(),
             ),
         ];
         let charge = Charge {

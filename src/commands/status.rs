@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::brief;
 use super::events::nanos;
-use crate::cli::Status;
+use crate::cli::{Directory, Place, Status};
 
 const SOMEBODY: u8 = 0;
 const NOBODY: u8 = 3;
@@ -84,8 +84,8 @@ pub(crate) fn run(status: &Status) -> Result<u8> {
         (Led::Unclear, Some(why)) => bail!("{why}"),
         (Led::Unclear, None) => bail!(
             "{}: the lease record cannot be read: the nodes mend it, or say why not; \
-             if none runs, see what is there, and remove the directory",
-            store.path().display()
+             if none runs, see what is there, and remove it",
+            status.place
         ),
     }
 }
@@ -149,7 +149,7 @@ fn json(
     let holder = record.and_then(Record::holder);
     let answer = Answer {
         lock_name: status.lock_name.as_str(),
-        store: &store_url(status),
+        store: &status.place.to_string(),
         led: match led {
             Led::Yes => Some(true),
             Led::No => Some(false),
@@ -227,10 +227,7 @@ fn lines(status: &Status, seen: Option<&Glance>, reason: Option<&Reason>) -> Str
         row("session", holder.session.to_string());
     }
     let lock_name = &status.lock_name;
-    row(
-        "store",
-        format!("{}, lock name {lock_name}", store_url(status)),
-    );
+    row("store", format!("{}, lock name {lock_name}", status.place));
     rows.concat()
 }
 
@@ -247,13 +244,17 @@ fn name_of(holder: Option<&Holder>) -> &str {
 }
 
 fn why_nobody(status: &Status, holder: Option<&Holder>, reason: &Reason) -> String {
-    let dir = status.place.dir.display();
     let holder = name_of(holder);
     match reason {
-        Reason::Absent if !status.place.dir.exists() => {
-            format!("nobody: the directory {dir} does not exist")
-        }
-        Reason::Absent => format!("nobody: there is no such election in {dir}"),
+        Reason::Absent => match &status.place {
+            Place::Directory(Directory { dir, .. }) if !dir.exists() => {
+                format!("nobody: the directory {} does not exist", dir.display())
+            }
+            Place::Directory(Directory { dir, .. }) => {
+                format!("nobody: there is no such election in {}", dir.display())
+            }
+            Place::Server(server) => format!("nobody: there is no such election at {server}"),
+        },
         Reason::Released => "nobody: the lease was given back".into(),
         Reason::HandedOver(_, Some(to)) => format!("nobody: the lease was handed over to {to}"),
         Reason::HandedOver(to, None) => {
@@ -265,8 +266,4 @@ fn why_nobody(status: &Status, holder: Option<&Holder>, reason: &Reason) -> Stri
         Reason::StoreError => "unknown: the store fails".into(),
         Reason::Unclear => format!("unknown: the record is {holder}'s, of unknown age"),
     }
-}
-
-fn store_url(status: &Status) -> String {
-    format!("file:{}", status.place.dir.display())
 }

@@ -14,6 +14,9 @@ use crate::timing::Timing;
 /// How often to look where the store does not say when to.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// How often where it does: it may have been cut off from who tells it.
+const SELDOM: Duration = Duration::from_secs(1);
+
 /// How long a store may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);
 
@@ -356,7 +359,8 @@ impl<S: LeaseStore> Asking<'_, S> {
         let at = |seen: Option<&Observed>| seen.map(|seen| seen.revision);
         let now = self.time.clock.now();
         let due = Some(self.until).filter(|until| now < *until);
-        let look = (now + LOOK).min(due.unwrap_or(BootTime::NEVER));
+        let look = if self.store.tells() { SELDOM } else { LOOK };
+        let look = (now + look).min(due.unwrap_or(BootTime::NEVER));
         tokio::select! {
             () = self.register.moved_on(at(seen)) => {}
             () = self.store.moved_on(at(lease)) => {}

@@ -10,12 +10,15 @@
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
-use crate::lease::{DecodeError, Record};
+use serde::{Deserialize, Serialize};
+
+use crate::clock;
+use crate::lease::{self, DecodeError, Record};
 use crate::store::{Answer, Content, LeaseStore, Observed, Revision, StoreError, Swap, Wake};
 
 mod latest;
@@ -96,6 +99,33 @@ pub(super) struct Put {
     pub(super) key: Key,
     pub(super) expected: Option<Revision>,
     pub(super) value: Vec<u8>,
+}
+
+/// A record as it is kept: readable to all that know records.
+#[derive(Serialize, Deserialize)]
+struct Stamped {
+    #[serde(flatten)]
+    record: Record,
+    /// By the writer's clock on the wall, since 1970: for people.
+    written_at_ns: Option<u64>,
+}
+
+impl Stamped {
+    fn now(record: Record) -> Self {
+        let since = clock::wall_time().duration_since(SystemTime::UNIX_EPOCH);
+        let since = since.unwrap_or_default().as_nanos();
+        Self {
+            record,
+            written_at_ns: u64::try_from(since).ok(),
+        }
+    }
+
+    fn age(&self) -> Option<Duration> {
+        let written_at = SystemTime::UNIX_EPOCH + Duration::from_nanos(self.written_at_ns?);
+        let age = clock::wall_time().duration_since(written_at);
+        // Clocks that differ a little make no record younger than new.
+        Some(age.unwrap_or_default())
+    }
 }
 
 /// What the server answered.
@@ -309,7 +339,7 @@ impl<B: Backend> LeaseStore for Register<B> {
             let put = Put {
                 key: self.key,
                 expected,
-                value: next.encode(),
+                value: lease::encode(&Stamped::now(next)),
             };
             let mut told = self.shared.hub.ask(Some(&put)).await?;
             match told.done {
@@ -343,6 +373,14 @@ impl<B: Backend> LeaseStore for Register<B> {
 
     fn tells(&self) -> bool {
         true
+    }
+
+    fn age(&self, seen: Revision) -> Answer<'_, Result<Option<Duration>, StoreError>> {
+        Box::pin(async move {
+            let said = self.latest().said().filter(|said| said.revision == seen);
+            let stamped = said.and_then(|said| lease::decode::<Stamped>(&said.value).ok());
+            Ok(stamped.and_then(|stamped| stamped.age()))
+        })
     }
 
     fn requests(&self) -> Option<Arc<dyn LeaseStore>> {

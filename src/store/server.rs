@@ -110,9 +110,18 @@ impl Server {
         self.text(self.password.as_deref())
     }
 
-    /// Whether the URL itself has a password in it.
-    pub fn has_password(&self) -> bool {
-        self.password.is_some()
+    /// The password, if it has one.
+    pub fn password(&self) -> Option<&str> {
+        self.password.as_deref()
+    }
+
+    /// The same with this password.
+    #[must_use]
+    pub fn with_password(self, password: String) -> Self {
+        Self {
+            password: Some(password),
+            ..self
+        }
     }
 
     fn text(&self, password: Option<&str>) -> String {
@@ -290,8 +299,7 @@ mod tests {
             assert_eq!(server.reveal().parse(), Ok(server), "{url}");
         }
         let server: Server = "redis://:p%40s@h".parse().unwrap();
-        assert_eq!(server.password.as_deref(), Some("p@s"));
-        assert!(server.has_password());
+        assert_eq!(server.password(), Some("p@s"));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::measured::Measured;
 use super::report::{Finding, Mark, short};
 use super::restart::{self, Survival};
 use super::trial::{Base, PREFIX, Trial, Tried};
-use crate::cli::Election;
+use crate::cli::{self, Election};
 
 /// Less than that, and the next election may already fail.
 const ENOUGH_BYTES: u64 = 1 << 20;
@@ -53,7 +53,10 @@ pub(super) struct Examined {
     pub(super) measured: Option<Measured>,
 }
 
-pub(super) async fn examine(election: &Election, interrupt: &Interrupt) -> Examined {
+pub(super) async fn examine(
+    election: &Election<cli::Directory>,
+    interrupt: &Interrupt,
+) -> Examined {
     let dir = &election.place.dir;
     let here = nearest(dir);
     let (exists, finding) = is_there(dir, &here);
@@ -199,7 +202,7 @@ impl Examined {
     }
 
     /// Whether there is nothing in it that this user may write to.
-    fn who_may_write(&mut self, here: &Path, election: &Election) -> bool {
+    fn who_may_write(&mut self, here: &Path, election: &Election<cli::Directory>) -> bool {
         let mut barred = false;
         if self.facts.exists == Some(true)
             && let Ok(metadata) = std::fs::metadata(here)
@@ -221,7 +224,7 @@ impl Examined {
     }
 
     /// Looks at the lease that may be there; whether it could be used.
-    async fn lease(&mut self, election: &Election) -> Option<PathBuf> {
+    async fn lease(&mut self, election: &Election<cli::Directory>) -> Option<PathBuf> {
         let (lease, findings) = lease::look(election).await;
         let fit = lease.is_some() && findings.iter().all(|f| f.mark < Mark::Refused);
         self.findings.extend(findings);
@@ -232,7 +235,7 @@ impl Examined {
     async fn try_out(
         &mut self,
         here: &Path,
-        election: &Election,
+        election: &Election<cli::Directory>,
         usable: Option<PathBuf>,
         interrupt: &Interrupt,
     ) {
@@ -292,7 +295,7 @@ impl Examined {
         self.measured = Some(measured);
     }
 
-    fn others(&mut self, dir: &Path, election: &Election) {
+    fn others(&mut self, dir: &Path, election: &Election<cli::Directory>) {
         let mut others: Vec<_> = std::fs::read_dir(dir)
             .into_iter()
             .flatten()

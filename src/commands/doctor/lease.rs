@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::access;
 use super::report::{Finding, long, nanos};
-use crate::cli::Election;
-use crate::commands::existing_store;
+use crate::cli::{self, Election};
+use crate::commands::existing_directory;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Lease {
@@ -31,13 +31,13 @@ struct Leader {
     lease_duration: Duration,
 }
 
-pub(super) fn path(election: &Election) -> PathBuf {
+pub(super) fn path(election: &Election<cli::Directory>) -> PathBuf {
     let name = format!("{}.lock", election.lock_name);
     election.place.dir.join(name)
 }
 
 /// Looks at it, and changes nothing.
-pub(super) async fn look(election: &Election) -> (Option<Lease>, Vec<Finding>) {
+pub(super) async fn look(election: &Election<cli::Directory>) -> (Option<Lease>, Vec<Finding>) {
     let path = path(election);
     if let Err(e) = std::fs::symlink_metadata(&path) {
         let findings = match e.kind() {
@@ -74,8 +74,8 @@ pub(super) async fn look(election: &Election) -> (Option<Lease>, Vec<Finding>) {
     (Some(lease), findings)
 }
 
-async fn see(election: &Election) -> Result<(Option<Observed>, Life), StoreError> {
-    let store = existing_store(&election.place, &election.lock_name)
+async fn see(election: &Election<cli::Directory>) -> Result<(Option<Observed>, Life), StoreError> {
+    let store = existing_directory(&election.place, &election.lock_name)
         .map_err(|e| StoreError::new(format!("{e:#}")))?;
     let seen = store.read().await?;
     let life = match &seen {
@@ -93,7 +93,11 @@ fn foreign(e: &StoreError) -> Finding {
     finding
 }
 
-fn describe(seen: Option<Observed>, life: Life, election: &Election) -> (Lease, Vec<Finding>) {
+fn describe(
+    seen: Option<Observed>,
+    life: Life,
+    election: &Election<cli::Directory>,
+) -> (Lease, Vec<Finding>) {
     let nobody = |term| Lease { term, leader: None };
     let record = match seen.map(|seen| seen.content) {
         None => return (nobody(None), vec![Finding::ok("its lease was never taken")]),

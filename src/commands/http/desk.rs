@@ -6,7 +6,7 @@ use leader_demo::{Liveness, LockName, Node, Readiness, Term};
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::cli::Election;
+use crate::cli::{Directory, Election, Place};
 use crate::commands::events::nanos;
 
 pub(in crate::commands) struct Desk {
@@ -65,11 +65,17 @@ impl Desk {
         election: &Election,
         stopping: watch::Receiver<bool>,
     ) -> Result<Self> {
-        let dir = std::path::absolute(&election.place.dir).context("--lock-dir")?;
+        let store = match &election.place {
+            Place::Directory(Directory { dir, .. }) => {
+                let dir = std::path::absolute(dir).context("--lock-dir")?;
+                format!("file:{}", dir.display())
+            }
+            Place::Server(server) => server.to_string(),
+        };
         Ok(Self {
             node: node.clone(),
             lock_name: election.lock_name.clone(),
-            store: format!("file:{}", dir.display()),
+            store,
             stopping,
         })
     }

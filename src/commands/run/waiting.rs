@@ -42,7 +42,7 @@ impl Wrapper {
         };
         let not_elected = async {
             match self.run.patience {
-                Patience::None => another_leads(&self.node, &*self.store).await,
+                Patience::None => another_leads(&self.node, &self.store).await,
                 Patience::Limited(_) | Patience::Forever => {
                     sleep(give_up_at.since(clock::now())).await;
                     Ok(())

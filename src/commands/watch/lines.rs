@@ -3,17 +3,16 @@
 use std::future::pending;
 use std::io;
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use leader_demo::{FileStore, Observer, Seen, successor_node};
+use leader_demo::{Observer, Seen, successor_node};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::timeout;
 
 use crate::cli::Watch;
-use crate::commands::{runtime, shutdown_signal};
+use crate::commands::{Store, runtime, shutdown_signal};
 
 mod outbox;
 mod tale;
@@ -24,9 +23,8 @@ use tale::Teller;
 /// How long a name is worth waiting for.
 const NAME: Duration = Duration::from_millis(100);
 
-pub(super) fn run(watch: &Watch, store: FileStore) -> Result<u8> {
+pub(super) fn run(watch: &Watch, store: Store) -> Result<u8> {
     let mut shutdown = shutdown_signal()?;
-    let store = Arc::new(store);
     runtime()?.block_on(async {
         let mut observer = Observer::new(store.clone())?;
         let mut teller = Teller::new(watch);

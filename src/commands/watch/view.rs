@@ -13,13 +13,13 @@ use std::os::fd::AsRawFd;
 use anyhow::{Context, Result};
 use chrono::{DateTime, Local};
 use leader_demo::clock::{self, BootTime};
-use leader_demo::{FileStore, Observer, Sighting};
+use leader_demo::{Observer, Sighting};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
 use crate::cli::Watch;
-use crate::commands::{existing_store, runtime};
+use crate::commands::{Store, existing_store, runtime};
 
 mod draw;
 mod keys;
@@ -36,7 +36,7 @@ use signals::{Asked, Signals};
 use timeline::{Moment, Timeline};
 
 pub(super) fn run(watch: &Watch) -> Result<u8> {
-    let store_name = format!("file:{}", watch.place.dir.display());
+    let store_name = watch.place.to_string();
     runtime()?.block_on(async {
         // Before there is a store, which has threads: none of them may be sent one.
         let signals = Signals::listen()?;
@@ -77,7 +77,7 @@ enum Goes {
 
 impl Live<'_> {
     /// Until somebody wants it to end, or the terminal is gone.
-    async fn follow(&mut self, store: FileStore, signals: Signals, keys: Keys) -> Result<()> {
+    async fn follow(&mut self, store: Store, signals: Signals, keys: Keys) -> Result<()> {
         let (told, mut sightings) = mpsc::unbounded_channel();
         let observed = observe(store, told);
         tokio::pin!(observed);
@@ -167,7 +167,7 @@ impl Live<'_> {
 
 /// Passes on what is seen, in a future that is never dropped: asked anew, an
 /// observer looks anew.
-async fn observe(store: FileStore, told: mpsc::UnboundedSender<Sighting>) -> Result<()> {
+async fn observe(store: Store, told: mpsc::UnboundedSender<Sighting>) -> Result<()> {
     let mut observer = Observer::new(store)?;
     loop {
         let _ = told.send(observer.next().await);

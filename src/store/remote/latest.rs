@@ -36,6 +36,14 @@ impl Latest {
         });
     }
 
+    /// What it said last is there.
+    pub(super) fn said(&self) -> Option<Stored> {
+        match &*self.0.borrow() {
+            Said::Holds(now) => now.clone(),
+            Said::Nothing | Said::Older => None,
+        }
+    }
+
     /// What is there instead, if the server has said that.
     pub(super) async fn other_than(&self, seen: Option<Revision>) -> Option<Stored> {
         let mut said = self.0.subscribe();
