@@ -82,11 +82,14 @@ pub(crate) fn run(status: &Status) -> Result<u8> {
         (Led::Yes, _) => Ok(SOMEBODY),
         (Led::No, _) => Ok(NOBODY),
         (Led::Unclear, Some(why)) => bail!("{why}"),
-        (Led::Unclear, None) => bail!(
-            "{}: the lease record cannot be read: the nodes mend it, or say why not; \
-             if none runs, see what is there, and remove it",
-            status.place
-        ),
+        (Led::Unclear, None) => match &status.place {
+            Place::Directory(Directory { dir, .. }) => bail!(
+                "{}: the lease record cannot be read: the nodes mend it, or say why not; \
+                 if none runs, see what is there, and remove the directory",
+                dir.join(format!("{}.lock", status.lock_name)).display()
+            ),
+            Place::Server(server) => bail!("{server}: what is there is no lease"),
+        },
     }
 }
 
