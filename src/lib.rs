@@ -33,6 +33,7 @@
 //! | [`Node`], [`Leadership`], [`Hooks`] | what you hold: a participant, its leadership as a scope, callbacks |
 //! | [`Observer`], [`glance`] | following an election without taking part, or one look at it |
 //! | [`ask`] | requests to the leader: step down, for a named node or for anyone |
+//! | [`release_for`] | giving back what a dead session holds |
 //! | [`Liveness`], [`Readiness`], [`Tally`] | how a node is, and what it has counted |
 //! | [`Timing`] | the three durations and the inequalities between them |
 //! | [`Record`], [`Term`], [`Holder`] | the nouns |
@@ -65,6 +66,7 @@ mod lease;
 mod name;
 mod node;
 mod observer;
+mod release;
 mod request;
 #[cfg(test)]
 mod search;
@@ -79,6 +81,7 @@ pub use lease::{DecodeError, Holder, Record, SessionId, State, Term};
 pub use name::{LockName, MAX_NAME_LEN, NameError, NodeId};
 pub use node::{Changes, Leader, Node, NodeBuilder, StartError, Stopped};
 pub use observer::{Glance, Led, Observer, Seen, Sighting, glance};
+pub use release::release_for;
 pub use request::{Answered, AskError, Asker, Progress, Request, Stage, Wish, ask, successor_node};
 pub use store::file::FileStore;
 pub use store::memory::{MemoryRegister, MemoryStore};

@@ -10,6 +10,7 @@
 //! | `run/guarded.rs` | the wrapper's side of guard and command |
 //! | `run/guard.rs` | the guard |
 //! | `run/starter.rs` | the process that becomes the command |
+//! | `run/releaser.rs` | what the guard becomes when all is over, and its wrapper dead |
 //! | `run/wire.rs` | what they say to each other |
 //! | `run/tree.rs` | a command and all that it started: found, signalled |
 //! | `run/signals.rs`, `run/terminal.rs` | what the wrapper is sent, and the terminal it shares |
@@ -36,6 +37,7 @@ use crate::logging;
 mod guard;
 mod guarded;
 pub(super) mod helper;
+mod releaser;
 mod signals;
 mod starter;
 mod terminal;
@@ -46,6 +48,7 @@ mod wire;
 
 use guard::Charge;
 use guarded::Guarded;
+use releaser::Bequest;
 use signals::{Blocked, Signals};
 use terminal::Terminal;
 use voice::{Tell, Voice};
@@ -234,6 +237,7 @@ impl Wrapper {
         let charge = Charge {
             stop_grace: self.run.stop_grace,
             blocked: self.blocked,
+            bequest: self.bequest(),
             group: self.terminal.is_some().then(rustix::process::getpgrp),
             command: self.run.command.clone(),
         };
@@ -243,6 +247,18 @@ impl Wrapper {
             false => &[],
         };
         Guarded::prepare(charge, &env, hidden)
+    }
+
+    /// Where nobody can see this process die.
+    fn bequest(&self) -> Option<Bequest> {
+        let Place::Server(_) = self.run.election.place else {
+            return None;
+        };
+        Some(Bequest {
+            lock_name: self.run.election.lock_name.clone(),
+            session: self.node.me().session,
+            lease_duration: self.run.election.timing.lease_duration(),
+        })
     }
 
     /// From the start of the command until nothing of it is left.

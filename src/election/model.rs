@@ -149,6 +149,26 @@ fn three_nodes_hold_to_the_rules() {
     }
 }
 
+/// A guard that outlives its node gives the lease back for it, on a server, while
+/// what the dead had asked for is still under way.
+#[test]
+fn who_is_spoken_for_by_who_knows_harms_nobody() {
+    use Incident as I;
+    let spoken_for = |nodes: &[Ticks], horizon, times| Setup {
+        incidents: &[I::CrashAfar, I::SpokenFor, I::LateLanding, I::Restart],
+        ..setup(nodes, horizon, times)
+    };
+    let searches = match deep() {
+        true => vec![spoken_for(&[USUAL; 2], 6, 4), spoken_for(&[USUAL; 3], 2, 3)],
+        false => vec![spoken_for(&[USUAL; 2], 4, 3)],
+    };
+    for setup in searches {
+        let found = all_is_well(&setup);
+        assert!(found.complete);
+        assert!(found.goals.0.contains(&Goal::TakenWhenVacant));
+    }
+}
+
 #[test]
 fn every_sabotage_is_caught() {
     use Incident as I;
@@ -165,6 +185,7 @@ fn every_sabotage_is_caught() {
         (Sabotage::LeftoverIsSuccess, usual, 4, &[I::LostReply]),
         (Sabotage::SuccessorOverlooked, usual, 4, &[I::HandOver]),
         (Sabotage::FrozenIsDead, usual, 1, &[I::DeathNoticed]),
+        (Sabotage::FrozenIsDead, usual, 1, &[I::SpokenFor]),
     ];
     if deep() {
         // Only a leader that believes for long and retries early falls for it.

@@ -20,6 +20,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 
+use super::releaser::Bequest;
 use super::wire::{self, Go, Order, Report};
 use super::{helper, signals, starter, tree};
 
@@ -33,6 +34,9 @@ const MOMENT: Duration = Duration::from_millis(2);
 const RESCAN: Duration = Duration::from_millis(5);
 const RESCAN_AT_MOST: Duration = Duration::from_millis(200);
 
+/// How long a process that has closed its files may take to be dead.
+const DYING: Duration = Duration::from_secs(1);
+
 /// What the wrapper has it know from the start.
 #[derive(Debug)]
 pub(super) struct Charge {
@@ -41,6 +45,8 @@ pub(super) struct Charge {
     pub(super) blocked: u64,
     /// The group that the command joins; none if it gets its own.
     pub(super) group: Option<Pid>,
+    /// What to give back for a wrapper that died.
+    pub(super) bequest: Option<Bequest>,
     pub(super) command: Vec<OsString>,
 }
 
@@ -54,7 +60,13 @@ impl Charge {
             group.to_string(),
         ];
         let numbers = numbers.into_iter().map(OsString::from);
-        numbers.chain(self.command.iter().cloned()).collect()
+        let is_left = OsString::from(self.bequest.is_some().to_string());
+        let bequest = self.bequest.iter().flat_map(Bequest::to_args);
+        numbers
+            .chain([is_left])
+            .chain(bequest)
+            .chain(self.command.iter().cloned())
+            .collect()
     }
 
     fn from_args(mut args: impl Iterator<Item = OsString>) -> Result<Self> {
@@ -62,6 +74,10 @@ impl Charge {
             stop_grace: Duration::from_nanos(helper::number(&mut args)?),
             blocked: helper::number(&mut args)?,
             group: Pid::from_raw(helper::number(&mut args)?),
+            bequest: match helper::number(&mut args)? {
+                true => Some(Bequest::from_args(&mut args)?),
+                false => None,
+            },
             command: args.collect(),
         })
     }
@@ -79,6 +95,10 @@ struct Guard {
     /// The process that is the command, or will be; none once it has ended.
     command: Option<Pid>,
     has_own_group: bool,
+    /// What to give back, and the wrapper for which, once that is dead.
+    bequest: Option<(Bequest, OwnedFd)>,
+    /// The term that the command runs in.
+    term: Option<u64>,
     /// What says to others that the command lives: kept until it is gone.
     witnesses: Option<Vec<OwnedFd>>,
     phase: Phase,
@@ -112,9 +132,11 @@ pub(super) fn main(args: impl Iterator<Item = OsString>) -> Result<()> {
     let Some((Order::Prepare, descriptors)) = wire::receive(&control)? else {
         return Ok(());
     };
-    let Ok([stop, kill]) = <[OwnedFd; 2]>::try_from(descriptors) else {
+    let mut descriptors = descriptors.into_iter();
+    let (Some(stop), Some(kill)) = (descriptors.next(), descriptors.next()) else {
         bail!("not the descriptors it needs");
     };
+    let wrapper = descriptors.next();
     let me = rustix::process::getpid();
     rustix::process::set_child_subreaper(Some(me))?;
     let (starter, theirs) = wire::pair()?;
@@ -140,6 +162,8 @@ pub(super) fn main(args: impl Iterator<Item = OsString>) -> Result<()> {
         stop_grace: charge.stop_grace,
         command: Some(command),
         has_own_group: charge.group.is_none(),
+        bequest: charge.bequest.zip(wrapper),
+        term: None,
         witnesses: None,
         phase: Phase::Guarding,
         told: false,
@@ -162,7 +186,7 @@ impl Guard {
                 // Whoever waits for this goes first.
                 self.witnesses = None;
                 self.report(&Report::Gone);
-                return Ok(());
+                return self.release(wrapper_lives);
             }
             self.heed_alarms()?;
             while wrapper_lives {
@@ -198,6 +222,21 @@ impl Guard {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Nothing is left of the command. If the wrapper is dead, not frozen or still
+    /// at it, its session can never act again, and somebody has to say so.
+    fn release(self, wrapper_lives: bool) -> Result<()> {
+        let (Some((bequest, wrapper)), Some(term)) = (self.bequest, self.term) else {
+            return Ok(());
+        };
+        let mut dead = [PollFd::new(&wrapper, PollFlags::IN)];
+        // Its end of the control is closed a little before it is dead.
+        let dying = if wrapper_lives { Duration::ZERO } else { DYING };
+        match poll(&mut dead, Timespec::try_from(dying).ok().as_ref()) {
+            Ok(1) => Err(bequest.execute(term).into()),
+            _ => Ok(()),
         }
     }
 
@@ -272,6 +311,7 @@ impl Guard {
                 // A wrapper that froze before it sent this may have had a lease
                 // that is over by now, and then its alarms have rung.
                 self.heed_alarms()?;
+                self.term = Some(term);
                 if self.phase == Phase::Guarding {
                     let all: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
                     // A starter that was killed is noticed by its end.

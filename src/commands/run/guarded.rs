@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 use leader_demo::Term;
 use leader_demo::clock::{Alarm, BootTime};
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -51,7 +51,11 @@ impl Guarded {
         }
         let child = command.spawn().context("cannot start a process")?;
         let (stop, kill) = (Alarm::new()?, Alarm::new()?);
-        wire::send(&control, &Order::Prepare, &[stop.as_fd(), kill.as_fd()])?;
+        // Says when this process is gone. Without it nothing is given back for it.
+        let me = pidfd_open(getpid(), PidfdFlags::empty()).ok();
+        let alarms = [stop.as_fd(), kill.as_fd()].into_iter();
+        let descriptors: Vec<_> = alarms.chain(me.as_ref().map(AsFd::as_fd)).collect();
+        wire::send(&control, &Order::Prepare, &descriptors)?;
         Ok(Self {
             guard: Pid::from_child(&child),
             control: wire::asynchronous(control)?,

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result};
 
-use super::{guard, starter};
+use super::{guard, releaser, starter};
 use crate::commands::doctor::flock;
 use crate::logging::complain;
 
@@ -19,6 +19,7 @@ pub(super) fn assist() -> Option<ExitCode> {
     let ended = match args.next()?.to_str()? {
         guard::NAME => guard::main(args).map(|()| ExitCode::SUCCESS),
         starter::NAME => starter::main(args),
+        releaser::NAME => releaser::main(args).map(|()| ExitCode::SUCCESS),
         flock::NAME => flock::main(args).map(|()| ExitCode::SUCCESS),
         _ => return None,
     };

@@ -19,7 +19,7 @@ use tokio::io::unix::AsyncFd;
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Order {
     /// Start the starter. The descriptors are the alarms: when to stop the
-    /// command, and when to kill it.
+    /// command, and when to kill it; and the wrapper's own process, if it can be held.
     Prepare,
     /// The lease is held: let the starter become the command. The first
     /// descriptor is its stdin; the others say to others that it lives.

@@ -35,6 +35,10 @@ pub(super) enum Incident {
     LateLanding,
     /// It is gone; what it asked for and had not landed never does.
     Crash,
+    /// It is gone, far from the register: what it had asked for may still land.
+    CrashAfar,
+    /// Who knows that the holder is gone gives the lease back for it; this is no node.
+    SpokenFor,
     /// It starts anew, as another session.
     Restart,
     /// The store finds that nobody stands behind the current record.
@@ -61,6 +65,7 @@ pub(super) enum Incident {
 }
 
 impl Incident {
+    /// All but those of a guard that outlives its node, which have a search of their own.
     pub(super) const ALL: &[Self] = &[
         Self::LostReply,
         Self::LateLanding,
@@ -111,7 +116,7 @@ impl World {
             for incident in setup.incidents {
                 let things = match incident {
                     Incident::LateLanding => self.strays.len(),
-                    Incident::Garbled | Incident::Vanished => 1,
+                    Incident::Garbled | Incident::Vanished | Incident::SpokenFor => 1,
                     _ => self.nodes.len(),
                 };
                 let to = (0..things).filter(|n| self.may(*incident, *n, setup));
@@ -128,6 +133,7 @@ impl World {
             // Of a stray or of the register, not of a node.
             I::LateLanding => return true,
             I::Garbled => return self.register.content.is_some(),
+            I::SpokenFor => return self.holder_is_dead(setup),
             I::Vanished => return self.one_like_it_known_to_all(),
             _ => {}
         }
@@ -135,11 +141,13 @@ impl World {
         let listens = node.watches.is_some() && node.news.is_none();
         let leads = matches!(node.election.role, Role::Leader(_, None));
         match incident {
-            I::LateLanding | I::Garbled | I::Vanished => unreachable!("judged above"),
+            I::LateLanding | I::Garbled | I::Vanished | I::SpokenFor => {
+                unreachable!("judged above")
+            }
             I::Restart => !node.running && self.sessions < SESSIONS.len() && !self.vanished(),
             _ if !node.running => false,
             I::LostReply => node.call.is_some(),
-            I::Crash => true,
+            I::Crash | I::CrashAfar => true,
             I::DeathNoticed => listens && self.holder_is_gone(setup),
             I::Changed => listens && node.watches != self.register.revision(),
             I::ChangeOfMind => node.election.belief().is_none() && !node.election.stopping,
@@ -250,6 +258,14 @@ impl World {
                 let gone = self.nodes[n].election.me.session;
                 self.leave(n);
                 self.strays.retain(|stray| stray.from != gone);
+                return None;
+            }
+            I::CrashAfar => {
+                self.leave(n);
+                return None;
+            }
+            I::SpokenFor => {
+                self.speak_for_the_dead(setup);
                 return None;
             }
             I::Garbled => {

@@ -362,6 +362,35 @@ impl World {
         setup.sabotage == Some(Sabotage::FrozenIsDead) || !self.nodes.iter().any(stands_behind)
     }
 
+    /// Whether who knows may speak for the holder: its process is gone.
+    pub(super) fn holder_is_dead(&self, setup: &Setup) -> bool {
+        let Some(holder) = self.register.record().and_then(Record::holder) else {
+            return false;
+        };
+        let is_alive = |node: &Node| node.running && node.election.me.session == holder.session;
+        setup.sabotage == Some(Sabotage::FrozenIsDead) || !self.nodes.iter().any(is_alive)
+    }
+
+    /// As [`release_for`](crate::release_for) does, which tries again until it has
+    /// met the current revision.
+    pub(super) fn speak_for_the_dead(&mut self, setup: &Setup) {
+        let Some(record) = self.register.record().cloned() else {
+            return;
+        };
+        let Some(from) = record.holder().map(|holder| holder.session) else {
+            return;
+        };
+        let swap = Swapping {
+            from,
+            expected: self.register.revision(),
+            next: Record {
+                state: State::Vacant { successor: None },
+                ..record
+            },
+        };
+        self.swap(swap, setup);
+    }
+
     /// Forgets what can make no difference any more, so that it tells no
     /// states apart.
     pub(super) fn forget(&mut self, setup: &Setup) {
