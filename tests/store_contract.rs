@@ -12,6 +12,7 @@ use leader_demo::{
 };
 use tokio::time::timeout;
 
+mod common;
 #[path = "store_contract/watching.rs"]
 mod watching;
 
@@ -23,6 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// different processes would.
 trait Home: Send + Sync + 'static {
     type Store: LeaseStore;
+    /// Whether what it needs is installed.
+    fn is_here() -> bool {
+        true
+    }
     fn new() -> Self;
     fn open(&self) -> Self::Store;
 }
@@ -68,6 +73,38 @@ impl Home for Memory {
     fn open(&self) -> Self::Store {
         self.0.register(&LockName::new("contract").unwrap())
     }
+}
+
+#[cfg(feature = "etcd")]
+struct Etcd(Arc<common::servers::etcd::Etcd>, LockName);
+
+#[cfg(feature = "etcd")]
+impl Home for Etcd {
+    type Store = Arc<dyn LeaseStore>;
+
+    fn is_here() -> bool {
+        common::servers::etcd::is_here()
+    }
+
+    fn new() -> Self {
+        Self(common::servers::etcd::Etcd::shared(), lock_of_its_own())
+    }
+
+    fn open(&self) -> Self::Store {
+        open(&self.0.url(), &self.1)
+    }
+}
+
+/// On a server that others use at the time.
+#[cfg(any(feature = "etcd", feature = "postgres", feature = "redis"))]
+fn lock_of_its_own() -> LockName {
+    LockName::new(&SessionId::random().unwrap().to_string()).unwrap()
+}
+
+#[cfg(any(feature = "etcd", feature = "postgres", feature = "redis"))]
+fn open(url: &str, lock_name: &LockName) -> Arc<dyn LeaseStore> {
+    let server: leader_demo::store::Server = url.parse().unwrap();
+    server.open(lock_name, Duration::from_secs(2)).unwrap()
 }
 
 fn holder() -> Holder {
@@ -376,7 +413,8 @@ async fn nobody_is_taken_for_what_it_is_not<H: Home>() {
 }
 
 macro_rules! every_store {
-    ($($module:ident: $home:ty;)*) => {$(
+    ($($(#[$on:meta])* $module:ident: $home:ty;)*) => {$(
+        $(#[$on])*
         mod $module {
             use super::*;
             every_store!(@cases $home:
@@ -400,7 +438,9 @@ macro_rules! every_store {
     (@cases $home:ty: $($case:ident)*) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
         async fn $case() {
-            super::$case::<$home>().await;
+            if <$home>::is_here() {
+                super::$case::<$home>().await;
+            }
         }
     )*};
 }
@@ -409,4 +449,6 @@ every_store! {
     file: Files;
     memory: Memory;
     chosen: Chosen;
+    #[cfg(feature = "etcd")]
+    etcd: Etcd;
 }

@@ -13,6 +13,9 @@ use rustix::process::{Pid, Signal};
 use super::run::eventually;
 use super::skip;
 
+#[cfg(feature = "etcd")]
+pub mod etcd;
+
 /// A process that is killed when this is dropped.
 pub struct Process {
     child: Child,

@@ -1,0 +1,250 @@
+//! One HTTP connection to etcd's JSON gateway, which every member has by itself
+//! ([its manual]).
+//!
+//! [its manual]: https://etcd.io/docs/v3.4/dev-guide/api_grpc_gateway/
+
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use rustix::net::sockopt;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+use super::access::Tls;
+use crate::store::StoreError;
+use crate::store::remote::tls::client_config;
+
+/// A peer that is gone without a word is noticed after some ten seconds.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(4);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
+const KEEPALIVE_PROBES: u32 = 3;
+
+/// Closed when dropped.
+pub(in crate::store) struct Gateway {
+    requests: SendRequest<Full<Bytes>>,
+    /// Moves the bytes, until it is dropped.
+    _driver: JoinSet<()>,
+    host: String,
+    /// Says who asks.
+    pub(super) token: Option<String>,
+}
+
+/// Why there is no answer.
+pub(super) enum Failure {
+    /// The server says so.
+    Said(String),
+    /// There is no word of the server's.
+    Unsaid(StoreError),
+}
+
+impl Gateway {
+    pub(super) async fn connect(
+        host: &str,
+        port: u16,
+        tls: Option<&Tls>,
+    ) -> Result<Self, StoreError> {
+        let stream = TcpStream::connect((host, port))
+            .await
+            .map_err(|e| lost(&e))?;
+        stay_awake(&stream).map_err(|e| lost(&e))?;
+        let (requests, driver) = match tls {
+            None => drive(stream).await?,
+            Some(tls) => {
+                let name = ServerName::try_from(host.to_owned()).map_err(|_| {
+                    StoreError::lasting(format!("{host:?} is no name for a TLS certificate"))
+                })?;
+                let tls = tls.clone();
+                // A renewed certificate counts from the next connection on.
+                let config = spawn_blocking(move || {
+                    let pair = tls.cert_and_key.as_ref();
+                    let pair = pair.map(|(cert, key)| (cert.as_path(), key.as_path()));
+                    client_config(tls.cacert.as_deref(), pair)
+                });
+                let config = config.await.map_err(|e| lost(&e))??;
+                let stream = TlsConnector::from(config).connect(name, stream).await;
+                drive(stream.map_err(|e| lost(&e))?).await?
+            }
+        };
+        Ok(Self {
+            requests,
+            _driver: driver,
+            host: format!("{host}:{port}"),
+            token: None,
+        })
+    }
+
+    pub(super) async fn get<A: DeserializeOwned>(&mut self, path: &str) -> Result<A, Failure> {
+        let answer = self.send(Method::GET, path, String::new()).await?;
+        understood(&whole(answer).await?)
+    }
+
+    pub(super) async fn post<A: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        body: String,
+    ) -> Result<A, Failure> {
+        let answer = self.send(Method::POST, path, body).await?;
+        understood(&whole(answer).await?)
+    }
+
+    /// For an answer that comes piece by piece.
+    pub(super) async fn stream(mut self, path: &str, body: String) -> Result<Lines, Failure> {
+        let answer = self.send(Method::POST, path, body).await?;
+        Ok(Lines {
+            body: answer.into_body(),
+            read: Vec::new(),
+            _from: self,
+        })
+    }
+
+    async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: String,
+    ) -> Result<Response<Incoming>, Failure> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, &self.host)
+            .header(CONTENT_TYPE, "application/json")
+            // Of a member that has lost sight of the others, nothing is to be had.
+            .header("Grpc-Metadata-hasleader", "true");
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, token);
+        }
+        let request = request.body(Full::from(body)).map_err(|e| lost(&e))?;
+        self.requests.ready().await.map_err(|e| lost(&e))?;
+        let answer = self.requests.send_request(request).await;
+        let answer = answer.map_err(|e| lost(&e))?;
+        match answer.status() {
+            StatusCode::OK => Ok(answer),
+            status => Err(refused(status, &whole(answer).await?)),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(trouble: StoreError) -> Self {
+        Self::Unsaid(trouble)
+    }
+}
+
+/// An answer of many lines, each of them JSON.
+pub(super) struct Lines {
+    body: Incoming,
+    read: Vec<u8>,
+    _from: Gateway,
+}
+
+impl Lines {
+    /// It may be dropped and called again: what was read is kept.
+    pub(super) async fn next<A: DeserializeOwned>(&mut self) -> Result<A, Failure> {
+        loop {
+            if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.read.drain(..=end).collect();
+                return understood(&line);
+            }
+            let Some(frame) = self.body.frame().await else {
+                return Err(StoreError::new("it ended the watch").into());
+            };
+            if let Ok(data) = frame.map_err(|e| lost(&e))?.into_data() {
+                self.read.extend_from_slice(&data);
+            }
+        }
+    }
+}
+
+async fn drive<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: T,
+) -> Result<(SendRequest<Full<Bytes>>, JoinSet<()>), StoreError> {
+    let (requests, connection) = handshake(TokioIo::new(stream))
+        .await
+        .map_err(|e| lost(&e))?;
+    let mut driver = JoinSet::new();
+    // Who asks is told of what goes wrong.
+    driver.spawn(async { _ = connection.await });
+    Ok((requests, driver))
+}
+
+fn stay_awake(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, KEEPALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(stream, KEEPALIVE_INTERVAL)?;
+    sockopt::set_tcp_keepcnt(stream, KEEPALIVE_PROBES)?;
+    Ok(())
+}
+
+async fn whole(answer: Response<Incoming>) -> Result<Bytes, StoreError> {
+    let body = answer.into_body().collect().await;
+    Ok(body.map_err(|e| lost(&e))?.to_bytes())
+}
+
+fn understood<A: DeserializeOwned>(json: &[u8]) -> Result<A, Failure> {
+    serde_json::from_slice(json).map_err(|e| {
+        let no_etcd = format!("its answer is not etcd's ({e}): is --store the address of an etcd?");
+        StoreError::lasting(no_etcd).into()
+    })
+}
+
+fn refused(status: StatusCode, body: &[u8]) -> Failure {
+    #[derive(Deserialize)]
+    struct Refusal {
+        message: String,
+    }
+    match serde_json::from_slice(body) {
+        Ok(Refusal { message }) => Failure::Said(message),
+        Err(_) if status == StatusCode::NOT_FOUND => StoreError::lasting(
+            "it has no JSON gateway: start etcd with --enable-grpc-gateway, or give the address \
+             of an etcd in --store",
+        )
+        .into(),
+        Err(_) => StoreError::new(format!("it answers {status}")).into(),
+    }
+}
+
+/// A connection that is no more, or never was.
+fn lost(trouble: &(dyn Error + 'static)) -> StoreError {
+    let causes = || std::iter::successors(Some(trouble), |cause| (*cause).source());
+    let tls = causes().find_map(|cause| {
+        let within = cause
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        within.and_then(|within| within.downcast_ref::<rustls::Error>())
+    });
+    match tls {
+        Some(rustls::Error::InvalidMessage(_)) => {
+            StoreError::lasting("it speaks no TLS: write etcd:// in --store")
+        }
+        Some(e) => StoreError::lasting(format!(
+            "no TLS: {e}: see cacert, cert and key in --store, and the server's certificate"
+        )),
+        None => {
+            let closed = causes().any(|cause| {
+                let hyper = cause.downcast_ref::<hyper::Error>();
+                hyper.is_some_and(hyper::Error::is_incomplete_message)
+            });
+            if closed {
+                return StoreError::new(
+                    "it closed the connection: it restarts, or wants TLS (etcds:// in --store)",
+                );
+            }
+            let causes: Vec<_> = causes().map(ToString::to_string).collect();
+            StoreError::new(causes.join(": "))
+        }
+    }
+}
