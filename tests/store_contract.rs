@@ -4,14 +4,19 @@
 #![allow(missing_docs, clippy::disallowed_methods)]
 
 use std::sync::Arc;
+#[cfg(feature = "redis")]
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+#[cfg(feature = "redis")]
+use leader_demo::store::Server;
 use leader_demo::store::{Content, LeaseStore, Life, Observed, Revision, Swap, Wake};
 use leader_demo::{
     FileStore, Holder, LockName, MemoryStore, Node, NodeId, Record, SessionId, State, Term,
 };
 use tokio::time::timeout;
 
+mod common;
 #[path = "store_contract/watching.rs"]
 mod watching;
 
@@ -25,6 +30,10 @@ trait Home: Send + Sync + 'static {
     type Store: LeaseStore;
     fn new() -> Self;
     fn open(&self) -> Self::Store;
+    /// Whether this machine has what it takes.
+    fn is_here() -> bool {
+        true
+    }
 }
 
 struct Files(tempfile::TempDir);
@@ -67,6 +76,31 @@ impl Home for Memory {
 
     fn open(&self) -> Self::Store {
         self.0.register(&LockName::new("contract").unwrap())
+    }
+}
+
+/// A lock of its own on a server that others use too.
+#[cfg(feature = "redis")]
+struct Redis(Arc<common::servers::redis::Redis>, LockName);
+
+#[cfg(feature = "redis")]
+impl Home for Redis {
+    type Store = Arc<dyn LeaseStore>;
+
+    fn new() -> Self {
+        static LOCKS: AtomicUsize = AtomicUsize::new(0);
+        let lock = format!("contract-{}", LOCKS.fetch_add(1, Ordering::Relaxed));
+        let server = common::servers::redis::Redis::shared();
+        Self(server, LockName::new(&lock).unwrap())
+    }
+
+    fn open(&self) -> Self::Store {
+        let server: Server = self.0.url().parse().unwrap();
+        server.open(&self.1, Duration::from_secs(2)).unwrap()
+    }
+
+    fn is_here() -> bool {
+        common::servers::redis::Redis::is_here()
     }
 }
 
@@ -376,7 +410,8 @@ async fn nobody_is_taken_for_what_it_is_not<H: Home>() {
 }
 
 macro_rules! every_store {
-    ($($module:ident: $home:ty;)*) => {$(
+    ($($(#[$when:meta])? $module:ident: $home:ty;)*) => {$(
+        $(#[$when])?
         mod $module {
             use super::*;
             every_store!(@cases $home:
@@ -400,7 +435,9 @@ macro_rules! every_store {
     (@cases $home:ty: $($case:ident)*) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
         async fn $case() {
-            super::$case::<$home>().await;
+            if <$home as Home>::is_here() {
+                super::$case::<$home>().await;
+            }
         }
     )*};
 }
@@ -409,4 +446,5 @@ every_store! {
     file: Files;
     memory: Memory;
     chosen: Chosen;
+    #[cfg(feature = "redis")] redis: Redis;
 }

@@ -19,6 +19,8 @@ use crate::lease::{DecodeError, Record};
 use crate::store::{Answer, Content, LeaseStore, Observed, Revision, StoreError, Swap, Wake};
 
 mod latest;
+#[cfg(any(feature = "etcd", feature = "redis"))]
+pub(super) mod tls;
 
 use latest::Latest;
 
