@@ -25,7 +25,7 @@ enum Until {
 use Until::{Mended, Passed};
 
 /// The word by which a server tells an error from others, and what is said of it.
-const TROUBLES: [(&str, Until, &str); 14] = [
+const TROUBLES: [(&str, Until, &str); 15] = [
     (
         "WRONGPASS",
         Mended,
@@ -41,6 +41,7 @@ const TROUBLES: [(&str, Until, &str); 14] = [
         Mended,
         "it is in protected mode, so it serves its own machine alone: give it a password",
     ),
+    ("NOPROTO", Mended, TOO_OLD),
     (
         "CROSSSLOT",
         Mended,
@@ -100,12 +101,9 @@ pub(super) fn closed() -> StoreError {
 }
 
 pub(super) fn of_redis(error: &RedisError, place: &Place) -> StoreError {
-    if let Some(error) = io_error(error) {
-        return of_io(error);
-    }
     let said = error.detail().unwrap_or_default();
     match error.kind() {
-        ErrorKind::Io => return closed(),
+        ErrorKind::Io => return io_error(error).map_or_else(closed, of_io),
         ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
             return StoreError::lasting(
                 "what answers there is no Redis, or wants TLS: use rediss://, or another port",
@@ -149,13 +147,17 @@ pub(super) fn of_redis(error: &RedisError, place: &Place) -> StoreError {
 
 pub(super) fn of_io(error: &io::Error) -> StoreError {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
-    match (cause, error.kind()) {
-        (Some(cause), _) => of_tls(cause),
-        (None, io::ErrorKind::ConnectionRefused) => {
+    if let Some(cause) = cause {
+        return of_tls(cause);
+    }
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => {
             StoreError::new("nobody listens there: is it running, and is --store right?")
         }
-        (None, io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => closed(),
-        (None, _) => StoreError::new(error.to_string()),
+        io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::BrokenPipe => closed(),
+        _ => StoreError::new(error.to_string()),
     }
 }
 
