@@ -95,6 +95,46 @@ impl Home for Etcd {
     }
 }
 
+#[cfg(feature = "redis")]
+struct Redis(Arc<common::servers::redis::Redis>, LockName);
+
+#[cfg(feature = "redis")]
+impl Home for Redis {
+    type Store = Arc<dyn LeaseStore>;
+
+    fn is_here() -> bool {
+        common::servers::redis::Redis::is_here()
+    }
+
+    fn new() -> Self {
+        Self(common::servers::redis::Redis::shared(), lock_of_its_own())
+    }
+
+    fn open(&self) -> Self::Store {
+        open(&self.0.url(), &self.1)
+    }
+}
+
+#[cfg(feature = "postgres")]
+struct Postgres(Arc<common::servers::postgres::Postgres>, LockName);
+
+#[cfg(feature = "postgres")]
+impl Home for Postgres {
+    type Store = Arc<dyn LeaseStore>;
+
+    fn is_here() -> bool {
+        common::servers::postgres::is_here()
+    }
+
+    fn new() -> Self {
+        Self(common::servers::postgres::Postgres::shared(), lock_of_its_own())
+    }
+
+    fn open(&self) -> Self::Store {
+        open(&self.0.url("postgres", ""), &self.1)
+    }
+}
+
 /// On a server that others use at the time.
 #[cfg(any(feature = "etcd", feature = "postgres", feature = "redis"))]
 fn lock_of_its_own() -> LockName {
@@ -451,4 +491,8 @@ every_store! {
     chosen: Chosen;
     #[cfg(feature = "etcd")]
     etcd: Etcd;
+    #[cfg(feature = "redis")]
+    redis: Redis;
+    #[cfg(feature = "postgres")]
+    postgres: Postgres;
 }

@@ -22,7 +22,6 @@ use crate::lease::{self, DecodeError, Record};
 use crate::store::{Answer, Content, LeaseStore, Observed, Revision, StoreError, Swap, Wake};
 
 mod latest;
-#[cfg(feature = "etcd")]
 pub(super) mod tls;
 
 use latest::Latest;

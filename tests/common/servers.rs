@@ -13,8 +13,10 @@ use rustix::process::{Pid, Signal};
 use super::run::eventually;
 use super::skip;
 
-#[cfg(feature = "etcd")]
 pub mod etcd;
+pub mod postgres;
+pub mod proxy;
+pub mod redis;
 
 /// A process that is killed when this is dropped.
 pub struct Process {
