@@ -12,6 +12,7 @@ use leader_demo::{
 };
 use tokio::time::timeout;
 
+mod common;
 #[path = "store_contract/watching.rs"]
 mod watching;
 
@@ -23,6 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// different processes would.
 trait Home: Send + Sync + 'static {
     type Store: LeaseStore;
+    /// Whether there is such a store on this machine.
+    fn is_here() -> bool {
+        true
+    }
     fn new() -> Self;
     fn open(&self) -> Self::Store;
 }
@@ -67,6 +72,37 @@ impl Home for Memory {
 
     fn open(&self) -> Self::Store {
         self.0.register(&LockName::new("contract").unwrap())
+    }
+}
+
+/// On a server that all of them share.
+#[cfg(feature = "postgres")]
+struct Postgres {
+    server: Arc<common::servers::postgres::Postgres>,
+    lock: LockName,
+}
+
+#[cfg(feature = "postgres")]
+impl Home for Postgres {
+    type Store = Arc<dyn LeaseStore>;
+
+    fn is_here() -> bool {
+        common::servers::postgres::is_here()
+    }
+
+    fn new() -> Self {
+        let server = common::servers::postgres::Postgres::shared();
+        let lock = SessionId::random().unwrap().to_string();
+        Self {
+            server,
+            lock: LockName::new(&lock).unwrap(),
+        }
+    }
+
+    fn open(&self) -> Self::Store {
+        let url = self.server.url("postgres", "postgres");
+        let server: leader_demo::store::Server = url.parse().unwrap();
+        server.open(&self.lock, Duration::from_secs(2)).unwrap()
     }
 }
 
@@ -376,7 +412,8 @@ async fn nobody_is_taken_for_what_it_is_not<H: Home>() {
 }
 
 macro_rules! every_store {
-    ($($module:ident: $home:ty;)*) => {$(
+    ($($(#[$when:meta])* $module:ident: $home:ty;)*) => {$(
+        $(#[$when])*
         mod $module {
             use super::*;
             every_store!(@cases $home:
@@ -400,7 +437,9 @@ macro_rules! every_store {
     (@cases $home:ty: $($case:ident)*) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
         async fn $case() {
-            super::$case::<$home>().await;
+            if <$home>::is_here() {
+                super::$case::<$home>().await;
+            }
         }
     )*};
 }
@@ -409,4 +448,6 @@ every_store! {
     file: Files;
     memory: Memory;
     chosen: Chosen;
+    #[cfg(feature = "postgres")]
+    postgres: Postgres;
 }

@@ -6,6 +6,7 @@
 //! | [`Backend`] | what one kind of server adds: one request, and one kind of notice |
 //! | [`Register`] | the store that comes of it |
 //! | `remote/latest.rs` | what the server said last, for who waits for more |
+//! | `remote/tls.rs` | whom to believe to be the server |
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,6 +20,7 @@ use crate::lease::{DecodeError, Record};
 use crate::store::{Answer, Content, LeaseStore, Observed, Revision, StoreError, Swap, Wake};
 
 mod latest;
+pub(in crate::store) mod tls;
 
 use latest::Latest;
 

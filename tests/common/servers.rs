@@ -13,6 +13,8 @@ use rustix::process::{Pid, Signal};
 use super::run::eventually;
 use super::skip;
 
+pub mod postgres;
+
 /// A process that is killed when this is dropped.
 pub struct Process {
     child: Child,
