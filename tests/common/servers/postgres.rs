@@ -1,5 +1,6 @@
 //! A PostgreSQL of one's own, or one that all tests of a binary share.
 
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -72,7 +73,7 @@ fn succeeds(command: &mut Command) {
 fn own_dir() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     if geteuid().is_root() {
-        std::os::unix::fs::chown(dir.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+        chown(dir.path(), Some(NOBODY), Some(NOBODY)).unwrap();
     }
     dir
 }
@@ -96,6 +97,23 @@ impl Postgres {
         std::fs::write(data.join("pg_hba.conf"), HBA).unwrap();
         let this = Self::on(dir, conf);
         this.sql(ROLES);
+        this
+    }
+
+    /// It shows this certificate.
+    pub fn start_with_tls(certificate: &str, key: &str) -> Self {
+        let this = Self::start("");
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            let path = this.dir().join("data").join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+            if geteuid().is_root() {
+                chown(&path, Some(NOBODY), Some(NOBODY)).unwrap();
+            }
+        }
+        this.sql("ALTER SYSTEM SET ssl = on");
+        this.kill();
+        this.start_again();
         this
     }
 
