@@ -97,7 +97,7 @@ impl Server {
             Kind::Redis => Err(ServerError::NotBuiltIn("redis")),
             #[cfg(feature = "postgres")]
             Kind::Postgres => {
-                let backend = super::postgres::Postgres::new(self, lock_name)?;
+                let backend = super::postgres::Postgres::new(self, lock_name, patience)?;
                 Ok(Arc::new(super::remote::Register::new(backend, patience)))
             }
             #[cfg(not(feature = "postgres"))]
