@@ -33,7 +33,7 @@ impl Place for common::servers::etcd::Etcd {
     }
 
     fn port(&self) -> u16 {
-        self.port(0)
+        Self::port(self, 0)
     }
 
     fn url(&self, port: u16) -> String {
