@@ -127,7 +127,10 @@ impl Home for Postgres {
     }
 
     fn new() -> Self {
-        Self(common::servers::postgres::Postgres::shared(), lock_of_its_own())
+        Self(
+            common::servers::postgres::Postgres::shared(),
+            lock_of_its_own(),
+        )
     }
 
     fn open(&self) -> Self::Store {

@@ -28,8 +28,12 @@ pub(crate) async fn attend(
     drop(node);
     let looks = async {
         let mut known = Known::Nothing;
+        // Whose store tells has to know what of.
+        let mut look_at = match register.tells() {
+            true => clock.now(),
+            false => clock.now() + pause,
+        };
         loop {
-            let look_at = clock.now() + pause;
             tokio::select! {
                 biased;
                 () = news(&*register, &known) => known = Known::Nothing,
@@ -44,6 +48,7 @@ pub(crate) async fn attend(
                 () = look(&shared, &*register, &*clock, &mut desk, &mut known) => {}
                 () = timer.wait_until(give_up_at) => {}
             }
+            look_at = clock.now() + pause;
         }
     };
     tokio::select! {
@@ -80,7 +85,7 @@ async fn look(
 ) {
     let part = || shared.upgrade().map(|node| node.part()).unwrap_or_default();
     // Who can do nothing about a request has no need to look.
-    while part().has_a_say() {
+    while part().has_a_say() || register.tells() {
         let seen = match std::mem::replace(known, Known::Nothing) {
             Known::Holds(seen) => seen,
             Known::Nothing => match register.read().await {
@@ -106,8 +111,9 @@ async fn look(
             Step::Say(request) => {
                 let next = request.record(record.term, record.lease_duration);
                 let said = register.swap(Some(revision), next).await;
-                // Whatever is there instead has time until the next look.
+                // Whatever is there instead is told of, or has time until the next look.
                 if !matches!(said, Ok(Swap::Swapped { .. })) {
+                    *known = Known::Holds(seen);
                     return;
                 }
             }

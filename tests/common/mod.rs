@@ -1,6 +1,7 @@
 //! A small cluster of real processes, so that a test reads like sentences.
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::disallowed_methods)]
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use leader_demo::clock::BootTime;
+use leader_demo::clock::{self, BootTime};
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -67,9 +68,11 @@ pub fn lines_of(output: impl Read + Send + 'static) -> Receiver<String> {
     lines
 }
 
-/// One lock directory, and the nodes that compete in it.
+/// One lock directory, or one lock on a server, and the nodes that compete for it.
 pub struct Cluster {
     dir: Root,
+    /// On a server, in a build that has it; and the lock's name there.
+    store: Option<[String; 2]>,
     flags: Vec<String>,
 }
 
@@ -82,6 +85,7 @@ impl Cluster {
     pub fn new(flags: &[&str]) -> Self {
         Self {
             dir: Root::Temporary(tempfile::tempdir().unwrap()),
+            store: None,
             flags: flags.iter().map(|f| (*f).to_owned()).collect(),
         }
     }
@@ -91,6 +95,30 @@ impl Cluster {
             dir: Root::Given(dir.to_owned()),
             ..Self::new(flags)
         }
+    }
+
+    /// The lock is this one's alone.
+    pub fn on(store: &str, flags: &[&str]) -> Self {
+        let name = format!("{}-{}", std::process::id(), clock::now().as_nanos());
+        Self {
+            store: Some([store.to_owned(), name]),
+            ..Self::new(flags)
+        }
+    }
+
+    /// The flags that say where the lease is.
+    pub fn place(&self) -> Vec<&OsStr> {
+        match &self.store {
+            Some([url, name]) => ["--store", url, "--lock-name", name].map(OsStr::new).into(),
+            None => vec!["--lock-dir".as_ref(), self.dir().as_os_str()],
+        }
+    }
+
+    /// One of the program's commands, about this election.
+    pub fn command(&self, name: &str) -> Command {
+        let mut command = binary();
+        command.arg(name).args(self.place());
+        command
     }
 
     pub fn dir(&self) -> &Path {
@@ -132,8 +160,8 @@ impl Cluster {
     pub fn start_with(&self, id: &str, flags: &[&str]) -> Node {
         let mut command = binary();
         command
-            .args(["--node-id", id, "--log-format", "json", "--lock-dir"])
-            .arg(self.dir())
+            .args(["--node-id", id, "--log-format", "json"])
+            .args(self.place())
             .args(&self.flags)
             .args(flags);
         Node::spawn(id, command)

@@ -65,6 +65,15 @@ pub struct Runs {
 
 impl Runs {
     pub fn new(flags: &[&str]) -> Self {
+        Self::within(flags, |here| Cluster::at(&here.join("locks"), &[]))
+    }
+
+    /// For a lock on a server.
+    pub fn on(store: &str, flags: &[&str]) -> Self {
+        Self::within(flags, |_| Cluster::on(store, &[]))
+    }
+
+    fn within(flags: &[&str], cluster: impl FnOnce(&Path) -> Cluster) -> Self {
         let here = tempfile::tempdir().unwrap();
         let path = |name| here.path().join(name);
         fs::create_dir(path("bin")).unwrap();
@@ -75,7 +84,7 @@ impl Runs {
             fs::set_permissions(&file, fs::Permissions::from_mode(0o700)).unwrap();
         }
         Self {
-            cluster: Cluster::at(&path("locks"), &[]),
+            cluster: cluster(here.path()),
             here,
             flags: flags.iter().map(|f| (*f).to_owned()).collect(),
         }
@@ -119,8 +128,8 @@ impl Runs {
     /// `leader-demo run` with these flags.
     pub fn run(&self, flags: &[&str], command: &[&str]) -> Command {
         let mut run = self.program(binary().get_program().to_str().unwrap());
-        run.args(["run", "--lock-dir"])
-            .arg(self.locks())
+        run.arg("run")
+            .args(self.cluster.place())
             .args(&self.flags)
             .args(flags)
             .arg("--")
