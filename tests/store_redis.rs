@@ -210,7 +210,12 @@ on! {
         let wake = timeout(PATIENCE, wait).await.expect("a wake-up");
         assert_eq!(wake, Wake::Changed(None));
         // Made anew it counts from one again, and is another revision all the same.
-        assert_ne!(swapped(&store, None, &held(1)).await, at);
+        let anew = swapped(&store, None, &held(1)).await;
+        assert_ne!(anew, at);
+        match store.swap(Some(at), held(2)).await.unwrap() {
+            Swap::Conflict(Some(current)) => assert_eq!(current.revision, anew),
+            other => panic!("{other:?}"),
+        }
     }
 
     async fn a_lease_does_not_expire(server: Redis::start(&[])) {
@@ -247,6 +252,47 @@ on! {
         drop(store);
         // That of who asks.
         timeout(PATIENCE, until(|| server.info("connected_clients") == "1")).await.unwrap();
+    }
+
+    async fn who_listens_asks_whether_the_server_is_still_there(server: Redis::start(&[])) {
+        let store = open(&server.url());
+        let at = swapped(&store, None, &held(1)).await;
+        let _ = timeout(A_WHILE, store.changed(at)).await;
+        until_heard(&server);
+        // As proc_net_tcp(5) has it: 2 is the timer of keepalive.
+        let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let remote = format!(":{:04X}", server.port);
+        let timers: Vec<_> = sockets
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>())
+            .filter(|fields| fields[2].ends_with(&remote) && fields[3] == "01")
+            .map(|fields| fields[5].to_owned())
+            .collect();
+        assert_eq!(timers.len(), 2, "who asks, and who listens");
+        for timer in timers {
+            let (kind, ticks) = timer.split_once(':').unwrap();
+            assert_eq!(kind, "02");
+            assert!(u64::from_str_radix(ticks, 16).unwrap() <= 400, "{ticks}");
+        }
+    }
+
+    async fn a_cluster_keeps_both_keys_in_one_place(
+        server: Redis::start(&["--cluster-enabled", "yes"])
+    ) {
+        let store = open(&server.url());
+        passing(&store.read().await.unwrap_err(), "CLUSTER INFO");
+        server.cli(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+        let served = until(|| server.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok"));
+        timeout(PATIENCE, served).await.unwrap();
+        let at = swapped(&store, None, &held(1)).await;
+        let wait = store.changed(at);
+        tokio::pin!(wait);
+        assert!(timeout(A_WHILE, &mut wait).await.is_err());
+        until_heard(&server);
+        swapped(&open(&server.url()), Some(at), &held(2)).await;
+        timeout(PATIENCE, wait).await.expect("a wake-up");
+        lasting(&trouble(&format!("{}/1", server.url())).await, "no database 1");
+        lasting(&trouble(&format!("{}?prefix={{}}", server.url())).await, "a prefix without {}");
     }
 
     async fn scripts_may_be_flushed(server: Redis::start(&[])) {
