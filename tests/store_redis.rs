@@ -119,7 +119,13 @@ on! {
             store.read().await.unwrap();
             at = swapped(&store, Some(at), &held(term)).await;
         }
-        assert!(server.info("cmdstat_eval").starts_with("calls=20,"));
+        // However slow: it is the store's patience that counts.
+        server.signal(Signal::STOP);
+        let slow = tokio::spawn(async move { store.read().await });
+        sleep(ANSWER / 2).await;
+        server.signal(Signal::CONT);
+        slow.await.unwrap().unwrap();
+        assert!(server.info("cmdstat_eval").starts_with("calls=21,"));
         assert_eq!(server.info("cmdstat_hello"), "", "it connected again");
     }
 
@@ -509,6 +515,12 @@ async fn what_other_servers_say_is_understood() {
             true,
             "it is a Sentinel",
         ),
+        // Killed in the middle of an answer, and before it.
+        (
+            "%2\r\n$4\r\nmode\r\n$8\r\nstanda",
+            false,
+            "it closed the connection",
+        ),
         ("", false, "it closed the connection"),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -516,8 +528,11 @@ async fn what_other_servers_say_is_understood() {
         let server = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let mut asked = [0; 1000];
-            while stream.read(&mut asked).is_ok_and(|n| n > 0) && !answer.is_empty() {
+            while stream.read(&mut asked).is_ok_and(|n| n > 0) {
                 let _ = stream.write_all(answer.as_bytes());
+                if !answer.ends_with('\n') {
+                    break;
+                }
             }
         });
         let error = trouble(&format!("redis://:secret@127.0.0.1:{port}")).await;
