@@ -283,7 +283,9 @@ on! {
     }
 
     async fn a_cluster_keeps_both_keys_in_one_place(
-        server: Redis::start(&["--cluster-enabled", "yes"])
+        server: Redis::start(&[
+            "--cluster-enabled", "yes", "--cluster-port", &free_port().to_string(),
+        ])
     ) {
         let store = open(&server.url());
         passing(&store.read().await.unwrap_err(), "CLUSTER INFO");
