@@ -119,7 +119,13 @@ on! {
             store.read().await.unwrap();
             at = swapped(&store, Some(at), &held(term)).await;
         }
-        assert!(server.info("cmdstat_eval").starts_with("calls=20,"));
+        // However slow: it is the store's patience that counts.
+        server.signal(Signal::STOP);
+        let slow = tokio::spawn(async move { store.read().await });
+        sleep(ANSWER / 2).await;
+        server.signal(Signal::CONT);
+        slow.await.unwrap().unwrap();
+        assert!(server.info("cmdstat_eval").starts_with("calls=21,"));
         assert_eq!(server.info("cmdstat_hello"), "", "it connected again");
     }
 
@@ -210,7 +216,12 @@ on! {
         let wake = timeout(PATIENCE, wait).await.expect("a wake-up");
         assert_eq!(wake, Wake::Changed(None));
         // Made anew it counts from one again, and is another revision all the same.
-        assert_ne!(swapped(&store, None, &held(1)).await, at);
+        let anew = swapped(&store, None, &held(1)).await;
+        assert_ne!(anew, at);
+        match store.swap(Some(at), held(2)).await.unwrap() {
+            Swap::Conflict(Some(current)) => assert_eq!(current.revision, anew),
+            other => panic!("{other:?}"),
+        }
     }
 
     async fn a_lease_does_not_expire(server: Redis::start(&[])) {
@@ -247,6 +258,49 @@ on! {
         drop(store);
         // That of who asks.
         timeout(PATIENCE, until(|| server.info("connected_clients") == "1")).await.unwrap();
+    }
+
+    async fn who_listens_asks_whether_the_server_is_still_there(server: Redis::start(&[])) {
+        let store = open(&server.url());
+        let at = swapped(&store, None, &held(1)).await;
+        let _ = timeout(A_WHILE, store.changed(at)).await;
+        until_heard(&server);
+        // As proc_net_tcp(5) has it: 2 is the timer of keepalive.
+        let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let remote = format!(":{:04X}", server.port);
+        let timers: Vec<_> = sockets
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>())
+            .filter(|fields| fields[2].ends_with(&remote) && fields[3] == "01")
+            .map(|fields| fields[5].to_owned())
+            .collect();
+        assert_eq!(timers.len(), 2, "who asks, and who listens");
+        for timer in timers {
+            let (kind, ticks) = timer.split_once(':').unwrap();
+            assert_eq!(kind, "02");
+            assert!(u64::from_str_radix(ticks, 16).unwrap() <= 400, "{ticks}");
+        }
+    }
+
+    async fn a_cluster_keeps_both_keys_in_one_place(
+        server: Redis::start(&[
+            "--cluster-enabled", "yes", "--cluster-port", &free_port().to_string(),
+        ])
+    ) {
+        let store = open(&server.url());
+        passing(&store.read().await.unwrap_err(), "CLUSTER INFO");
+        server.cli(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+        let served = until(|| server.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok"));
+        timeout(PATIENCE, served).await.unwrap();
+        let at = swapped(&store, None, &held(1)).await;
+        let wait = store.changed(at);
+        tokio::pin!(wait);
+        assert!(timeout(A_WHILE, &mut wait).await.is_err());
+        until_heard(&server);
+        swapped(&open(&server.url()), Some(at), &held(2)).await;
+        timeout(PATIENCE, wait).await.expect("a wake-up");
+        lasting(&trouble(&format!("{}/1", server.url())).await, "no database 1");
+        lasting(&trouble(&format!("{}?prefix={{}}", server.url())).await, "a prefix without {}");
     }
 
     async fn scripts_may_be_flushed(server: Redis::start(&[])) {
@@ -463,6 +517,12 @@ async fn what_other_servers_say_is_understood() {
             true,
             "it is a Sentinel",
         ),
+        // Killed in the middle of an answer, and before it.
+        (
+            "%2\r\n$4\r\nmode\r\n$8\r\nstanda",
+            false,
+            "it closed the connection",
+        ),
         ("", false, "it closed the connection"),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -470,8 +530,11 @@ async fn what_other_servers_say_is_understood() {
         let server = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let mut asked = [0; 1000];
-            while stream.read(&mut asked).is_ok_and(|n| n > 0) && !answer.is_empty() {
+            while stream.read(&mut asked).is_ok_and(|n| n > 0) {
                 let _ = stream.write_all(answer.as_bytes());
+                if !answer.ends_with('\n') {
+                    break;
+                }
             }
         });
         let error = trouble(&format!("redis://:secret@127.0.0.1:{port}")).await;

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::trouble::{closed, of_io, of_redis};
+use super::trouble::{REPLICA, closed, of_io, of_redis};
 use crate::store::StoreError;
 use crate::store::remote::tls;
 
@@ -160,7 +160,7 @@ fn check(server: &HashMap<String, Value>) -> Result<(), StoreError> {
     }
     // One that may be written to would not refuse what is asked.
     if is("role", "replica") {
-        return Err(super::trouble::replica());
+        return Err(StoreError::new(REPLICA));
     }
     Ok(())
 }

@@ -15,86 +15,71 @@ const TOO_OLD: &str = "it is too old: use Redis 6 or newer, or Valkey";
 /// What a user of Redis has to be allowed, besides keys and channels.
 const COMMANDS: &str = "+eval +persist +type +hmget +hset +hincrby +publish +subscribe +select";
 
-/// Who asks has to do something about it, or it passes: a failover, a slow disk.
-#[derive(Clone, Copy, PartialEq)]
-enum Until {
-    Mended,
-    Passed,
-}
+/// The word by which a server tells an error from others, and what helps against it.
+type Known = (&'static str, &'static str);
 
-use Until::{Mended, Passed};
-
-/// The word by which a server tells an error from others, and what is said of it.
-const TROUBLES: [(&str, Until, &str); 15] = [
+const LASTING: [Known; 5] = [
     (
         "WRONGPASS",
-        Mended,
         "wrong user or password: see redis://USER:PASSWORD@HOST in --store, or REDISCLI_AUTH",
     ),
     (
         "NOAUTH",
-        Mended,
         "it wants a password: give it in REDISCLI_AUTH, or as redis://:PASSWORD@HOST in --store",
     ),
     (
         "DENIED",
-        Mended,
         "it is in protected mode, so it serves its own machine alone: give it a password",
     ),
-    ("NOPROTO", Mended, TOO_OLD),
+    ("NOPROTO", TOO_OLD),
     (
         "CROSSSLOT",
-        Mended,
         "the cluster keeps the lease and the requests beside it apart: choose a prefix without {}",
     ),
-    ("LOADING", Passed, "it is loading its data: wait"),
-    (
-        "BUSY",
-        Passed,
-        "it is busy with a script: wait, or end it with SCRIPT KILL",
-    ),
+];
+
+const PASSING: [Known; 11] = [
+    ("READONLY", REPLICA),
     (
         "MASTERDOWN",
-        Passed,
-        "it is a replica that has lost its primary: wait for a failover, or name the primary in --store",
+        "it is a replica that has lost its primary: wait for a failover, or name the primary too \
+         in --store",
     ),
+    ("LOADING", "it is loading its data: wait"),
     (
-        "NOREPLICAS",
-        Passed,
-        "too few replicas are connected to it (min-replicas-to-write): look after them",
+        "BUSY",
+        "it is busy with a script: wait, or end that with SCRIPT KILL",
     ),
-    (
-        "CLUSTERDOWN",
-        Passed,
-        "the cluster is down: see CLUSTER INFO",
-    ),
-    ("TRYAGAIN", Passed, "the cluster is moving the keys: wait"),
     (
         "MISCONF",
-        Passed,
         "it cannot save to its disk and takes no writes: see its log, is the disk full?",
     ),
     (
         "OOM",
-        Passed,
         "its memory is full: raise its maxmemory, or delete something",
     ),
     (
+        "NOREPLICAS",
+        "too few replicas are connected to it (min-replicas-to-write): look after them",
+    ),
+    (
+        "CLUSTERDOWN",
+        "the cluster serves nobody now: see CLUSTER INFO",
+    ),
+    (
         "MOVED",
-        Passed,
         "another node of the cluster has the key: name that one too in --store",
     ),
     (
         "ASK",
-        Passed,
         "the key is moving to another node of the cluster: name that one too in --store",
     ),
+    ("TRYAGAIN", "the cluster is moving the keys: wait"),
 ];
 
-/// Any other copy of the data than the one that takes writes. It may be promoted.
-pub(super) fn replica() -> StoreError {
-    StoreError::new("it is a replica, which may lag behind: name the primary too in --store")
-}
+/// It may be promoted, and then it serves.
+pub(super) const REPLICA: &str =
+    "it is a replica, which may lag behind: name the primary too in --store";
 
 pub(super) fn closed() -> StoreError {
     StoreError::new("it closed the connection: is it restarting, or does it want TLS (rediss://)?")
@@ -104,6 +89,8 @@ pub(super) fn of_redis(error: &RedisError, place: &Place) -> StoreError {
     let said = error.detail().unwrap_or_default();
     match error.kind() {
         ErrorKind::Io => return io_error(error).map_or_else(closed, of_io),
+        // Killed while it answered.
+        ErrorKind::Parse if said.contains("end of input") => return closed(),
         ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
             return StoreError::lasting(
                 "what answers there is no Redis, or wants TLS: use rediss://, or another port",
@@ -117,20 +104,18 @@ pub(super) fn of_redis(error: &RedisError, place: &Place) -> StoreError {
     let is = |word: &str| {
         code == word || code == "ERR" && said.split([' ', ':', '-']).any(|said| said == word)
     };
-    if is("READONLY") {
-        return replica();
-    }
     if is("NOPERM") {
         let (user, prefix) = (place.user.as_deref().unwrap_or("default"), &place.prefix);
         return StoreError::lasting(format!(
             "the user may not do what is needed: ACL SETUSER {user} ~{prefix}* &{prefix}* {COMMANDS}"
         ));
     }
-    if let Some((_, until, what)) = TROUBLES.iter().find(|(word, ..)| is(word)) {
-        return match until {
-            Mended => StoreError::lasting(*what),
-            Passed => StoreError::new(*what),
-        };
+    let known = |table: &[Known]| table.iter().find(|(word, _)| is(word)).map(|known| known.1);
+    if let Some(what) = known(&LASTING) {
+        return StoreError::lasting(what);
+    }
+    if let Some(what) = known(&PASSING) {
+        return StoreError::new(what);
     }
     match said {
         // What follows it is what was sent, and that may be the password.
