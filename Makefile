@@ -72,10 +72,11 @@ sim: ## Elections under faults on virtual time: SEEDS=10000; SEED=7 tells that o
 sim-scale: ## What 1 to 1,000 candidates cost: writes docs/SCALE.md and docs/scale.svg
 	@SIM_SCALE=write cargo test --quiet --profile simulation --test scale
 
-stress-run: ## Kill and freeze `run` at random: DURATION=10m SEED=7 NODES=4
+stress-run: ## Kill and freeze `run` at random: DURATION=10m SEED=7 NODES=4 STORE=redis
 	@STRESS_DURATION='$(or $(DURATION),1m)' \
 		$(if $(SEED),STRESS_SEED='$(SEED)') $(if $(NODES),STRESS_NODES='$(NODES)') \
-		cargo test --quiet --test stress_run
+		$(if $(STORE),STRESS_STORE='$(STORE)') \
+		cargo test --quiet $(if $(STORE),--features full) --test stress_run
 
 chaos: ## Hurt real nodes at random: DURATION=10m SEED=7 ELECTIONS=24 NODES=5 STORE=file:DIR
 	@CHAOS_DURATION='$(or $(DURATION),1m)' \

@@ -111,6 +111,40 @@ pub fn shared<S>(one: &Mutex<Weak<S>>, start: impl FnOnce() -> S) -> Arc<S> {
     })
 }
 
+/// A server, for as long as this is kept, and its URL.
+pub struct Started {
+    pub url: String,
+    _server: Option<Box<dyn std::any::Any>>,
+}
+
+/// One of this kind of its own, `etcd` say, or the one with this URL.
+pub fn start(store: &str) -> Started {
+    let (url, server): (_, Box<dyn std::any::Any>) = match store {
+        "etcd" => {
+            let etcd = etcd::Etcd::start(3, &[]);
+            (etcd.url(), Box::new(etcd))
+        }
+        "redis" => {
+            let redis = redis::Redis::start(&[]);
+            (redis.url(), Box::new(redis))
+        }
+        "postgres" => {
+            let postgres = postgres::Postgres::start("");
+            (postgres.url("postgres", ""), Box::new(postgres))
+        }
+        url => {
+            return Started {
+                url: url.to_owned(),
+                _server: None,
+            };
+        }
+    };
+    Started {
+        url,
+        _server: Some(server),
+    }
+}
+
 /// Whether somebody listens there.
 pub fn listens(port: u16) -> bool {
     let address = ([127, 0, 0, 1], port).into();

@@ -5,7 +5,7 @@
 //! interleave, and no process is left.
 //!
 //! ```text
-//! make stress-run DURATION=10m SEED=7 NODES=4
+//! make stress-run DURATION=10m SEED=7 NODES=4 STORE=redis
 //! ```
 //!
 //! | file | |
@@ -51,6 +51,9 @@ const ROLE: &str = "--role";
 /// In the environment of every process of a run, with the run's directory.
 const MARK: &str = "STRESS_RUN_DIR";
 
+/// Where the lease is, for all of them, if not in that directory.
+const STORE: &str = "STRESS_STORE_URL";
+
 /// Far longer than a node needs to recover, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -81,7 +84,9 @@ fn stress() -> Result<()> {
     println!("stress_run: {settings}");
     let mut dir = tempfile::Builder::new().prefix("stress-run-").tempdir()?;
     dir.disable_cleanup(settings.keep);
-    let mut run = Run::start(&settings, dir.path())?;
+    let server = settings.store.as_deref().map(common::servers::start);
+    let url = server.as_ref().map(|server| &*server.url);
+    let mut run = Run::start(&settings, dir.path(), url)?;
     let ended = run.watch(&settings).and_then(|()| run.stop());
     println!("{}", run.tally.summary(&run.judge));
     let judged = ended.and_then(|()| run.tally.was_worth_it(&run.judge, &settings));
@@ -115,7 +120,7 @@ struct Run {
 }
 
 impl Run {
-    fn start(settings: &Settings, dir: &Path) -> Result<Self> {
+    fn start(settings: &Settings, dir: &Path, store: Option<&str>) -> Result<Self> {
         let ticks = dir.join("ticks");
         File::create(&ticks)?;
         let (tell, reports) = mpsc::channel();
@@ -137,6 +142,7 @@ impl Run {
                 .args([number.to_string(), settings.nodes.to_string()])
                 .arg(settings.seed.to_string())
                 .env(MARK, dir)
+                .envs(store.map(|url| (STORE, url)))
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .spawn()?;
@@ -211,7 +217,8 @@ impl Run {
 /// Work that still looks alive would hold up the next leader.
 fn nobody_works(dir: &Path) -> Result<()> {
     let claims = dir.join("leader-election-demo.lock/claims");
-    for claim in std::fs::read_dir(claims)? {
+    // On a server there are none.
+    for claim in std::fs::read_dir(claims).into_iter().flatten() {
         let claim = claim?;
         if claim.file_name().to_string_lossy().starts_with("work-") {
             let lock = fs2::FileExt::try_lock_exclusive(&File::open(claim.path())?);

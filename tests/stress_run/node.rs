@@ -5,6 +5,7 @@
 //! leave behind becomes its child. That nothing was left is `ECHILD`, then,
 //! and not the result of a search.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
@@ -20,7 +21,7 @@ use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use crate::deck::{Card, Deck, Dice, LEASE, Way, Whom};
 use crate::ticker::{KINDS, Kind};
 use crate::victim::{Family, Victim, below_me};
-use crate::{MARK, PATIENCE};
+use crate::{MARK, PATIENCE, STORE};
 
 /// How long a node is left alone at most.
 const CALM: Duration = Duration::from_millis(400);
@@ -104,8 +105,8 @@ impl Node {
             options.append(true).create(true).open(self.dir.join(name))
         };
         let child = crate::common::binary()
-            .args(["run", "--node-id", &id, "--lock-dir"])
-            .arg(&self.dir)
+            .args(["run", "--node-id", &id])
+            .args(self.place())
             .arg(format!("--lease-duration={}ms", LEASE.as_millis()))
             .arg("--events")
             .arg(self.dir.join(format!("n{}.events", self.number)))
@@ -123,6 +124,14 @@ impl Node {
             may_fail: false,
             ended: None,
         })
+    }
+
+    /// The flags that say where the lease is.
+    fn place(&self) -> [OsString; 2] {
+        match std::env::var_os(STORE) {
+            Some(url) => ["--store".into(), url],
+            None => ["--lock-dir".into(), self.dir.clone().into()],
+        }
     }
 
     /// One fault after another, until the wrapper or the run ends.
@@ -196,8 +205,8 @@ impl Node {
     /// As somebody at another terminal would; that may be another leader by now.
     fn ask_the_leader(&self, to: &str) -> Result<()> {
         let asked = crate::common::binary()
-            .args([to, "--timeout=300ms", "--lock-dir"])
-            .arg(&self.dir)
+            .args([to, "--timeout=300ms"])
+            .args(self.place())
             .stdin(Stdio::null())
             .output()?;
         let code = asked.status.code();

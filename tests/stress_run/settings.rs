@@ -11,6 +11,8 @@ pub(crate) struct Settings {
     pub(crate) duration: Duration,
     pub(crate) nodes: u64,
     pub(crate) seed: u64,
+    /// Where the lease is, if not in a directory: a kind of server, or a URL.
+    pub(crate) store: Option<String>,
     /// Also what the nodes said in a run that went well.
     pub(crate) keep: bool,
 }
@@ -26,6 +28,7 @@ impl Settings {
             duration,
             nodes: variable("STRESS_NODES").unwrap_or(4),
             seed: variable("STRESS_SEED").unwrap_or(clock::now().as_nanos() % 1_000_000),
+            store: variable("STRESS_STORE"),
             keep: std::env::var_os("STRESS_KEEP").is_some(),
         }
     }

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use leader_demo::clock;
 use rustix::process::{Signal, getpid, kill_process, setsid};
 
-use crate::{MARK, ROLE};
+use crate::{MARK, ROLE, STORE};
 
 const EVERY: Duration = Duration::from_millis(3);
 
@@ -136,8 +136,11 @@ pub(crate) fn play(args: &[&str]) -> Result<()> {
     }
 }
 
-/// Whether this process has inherited what says that it lives.
+/// Whether this process has inherited what says that it lives, where there is that.
 fn has_a_witness() -> Result<bool> {
+    if std::env::var_os(STORE).is_some() {
+        return Ok(true);
+    }
     for entry in std::fs::read_dir("/proc/self/fd")? {
         let target = std::fs::read_link(entry?.path()).unwrap_or_default();
         if target.to_string_lossy().contains("/claims/work-") {
