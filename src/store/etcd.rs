@@ -21,7 +21,7 @@ mod access;
 mod gateway;
 
 use access::{Access, Login};
-use gateway::{Failure, Gateway, Lines};
+use gateway::{Failure, Gateway, Lines, authority};
 
 /// The first to have `/v3`, and to read at a leader in a transaction that only reads.
 const OLDEST: (u32, u32) = (3, 4);
@@ -126,10 +126,8 @@ impl Backend for Etcd {
     }
 
     fn address(&self, attempt: usize) -> String {
-        match self.host(attempt) {
-            (host, port) if host.contains(':') => format!("etcd at [{host}]:{port}"),
-            (host, port) => format!("etcd at {host}:{port}"),
-        }
+        let (host, port) = self.host(attempt);
+        format!("etcd at {}", authority(host, *port))
     }
 
     fn name(&self, key: Key) -> String {
