@@ -96,10 +96,15 @@ impl Etcd {
         StoreError::lasting(format!("{what}: {help}"))
     }
 
-    /// What a watch told, or why it ended.
-    fn heard(&self, line: WatchLine) -> Result<Watched, StoreError> {
-        let ended = match line {
-            WatchLine::Result(watched) if !watched.canceled => return Ok(watched),
+    /// The next line of a watch: whether it says that one of its two halves has begun.
+    async fn follow(&self, watch: &mut Watch) -> Result<bool, StoreError> {
+        let line = watch.lines.next().await;
+        let ended = match line.map_err(|failure| self.trouble(failure))? {
+            WatchLine::Result(watched) if !watched.canceled => {
+                let has_begun = watched.created;
+                watch.due.extend(self.changes(watched));
+                return Ok(has_begun);
+            }
             WatchLine::Result(watched) => watched.cancel_reason,
             WatchLine::Error { message } => message,
         };
@@ -199,12 +204,9 @@ impl Backend for Etcd {
             lines: lines.map_err(|failure| self.trouble(failure))?,
             due: VecDeque::new(),
         };
-        let mut created = 0;
-        while created < Key::BOTH.len() {
-            let line = watch.lines.next().await;
-            let watched = self.heard(line.map_err(|failure| self.trouble(failure))?)?;
-            created += usize::from(watched.created);
-            watch.due.extend(self.changes(watched));
+        let mut begun = 0;
+        while begun < Key::BOTH.len() {
+            begun += usize::from(self.follow(&mut watch).await?);
         }
         Ok(watch)
     }
@@ -214,9 +216,7 @@ impl Backend for Etcd {
             if let Some(change) = on.due.pop_front() {
                 return Ok(change);
             }
-            let line = on.lines.next().await;
-            let watched = self.heard(line.map_err(|failure| self.trouble(failure))?)?;
-            on.due.extend(self.changes(watched));
+            self.follow(on).await?;
         }
     }
 }
