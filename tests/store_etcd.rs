@@ -113,6 +113,9 @@ async fn who_waits_is_told_the_new_record_at_once() {
     let mut at = swapped(&a, None, &held(1)).await;
     b.read().await.unwrap();
     let (mut calls, mut wakes) = (Vec::new(), Vec::new());
+    let began = Instant::now();
+    b.read().await.unwrap();
+    let read = began.elapsed();
     for term in 2..42 {
         let (seen, waiter) = (at, b.clone());
         let wait = tokio::spawn(async move { (waiter.changed(seen).await, Instant::now()) });
@@ -128,7 +131,7 @@ async fn who_waits_is_told_the_new_record_at_once() {
     calls.sort_unstable();
     wakes.sort_unstable();
     let (call, wake) = (calls[20], wakes[20]);
-    println!("a swap takes {call:?}, and others know after {wake:?}");
+    println!("a read takes {read:?}, a swap {call:?}; others know after {wake:?}");
     assert!(wake < call * 10, "{wake:?} after a swap of {call:?}");
 }
 
@@ -148,6 +151,27 @@ async fn a_call_is_one_round_trip() {
         store.read().await.unwrap();
     }
     assert_eq!(proxy.asked() - before, 20);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_left_of_a_store_that_was_dropped() {
+    if !is_here() {
+        return;
+    }
+    let etcd = Etcd::start(1, &[]);
+    let proxy = Proxy::to(etcd.port(0)).await;
+    let store = open(&proxy.url());
+    let at = swapped(&store, None, &held(1)).await;
+    let short = Duration::from_millis(200);
+    assert!(timeout(short, store.changed(at)).await.is_err());
+    assert_eq!(proxy.open(), 2, "one to ask and one to listen");
+    drop(store);
+    let gone = async {
+        while proxy.open() > 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, gone).await.expect("their ends");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -276,6 +300,12 @@ async fn who_waits_is_told_that_the_key_was_deleted() {
     etcd.ctl(&["del", "leader-demo/lock"]);
     let wake = timeout(PATIENCE, wait).await.expect("a wake-up").unwrap();
     assert_eq!(wake, Wake::Changed(None));
+    assert!(
+        timeout(Duration::from_millis(200), store.moved_on(None))
+            .await
+            .is_err(),
+        "it is gone, and stays so"
+    );
     // Made again, it is not what it was.
     let again = swapped(&store, None, &held(1)).await;
     assert_ne!(again, at);
@@ -389,6 +419,10 @@ async fn without_a_majority_there_is_no_answer_and_with_one_there_is() {
             .expect_err("no majority");
         assert!(!error.is_lasting(), "{error}");
     }
+    // A member alone says so, soon.
+    let alone = open(&format!("etcd://127.0.0.1:{}", etcd.port(0)));
+    let says_so = async { while !refusal(&alone).await.to_string().contains("no leader") {} };
+    timeout(PATIENCE, says_so).await.expect("a word");
     etcd.revive(1);
     let seen = recovered(&store).await.expect("it is there");
     // The swaps that nobody could answer may have taken effect, one of them.

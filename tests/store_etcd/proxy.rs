@@ -10,6 +10,7 @@ pub(crate) struct Proxy {
     port: u16,
     loses: Arc<AtomicBool>,
     asked: Arc<AtomicUsize>,
+    open: Arc<AtomicUsize>,
 }
 
 impl Proxy {
@@ -19,6 +20,7 @@ impl Proxy {
             port: listener.local_addr().unwrap().port(),
             loses: Arc::default(),
             asked: Arc::default(),
+            open: Arc::default(),
         };
         let proxy = this.clone();
         tokio::spawn(async move {
@@ -38,6 +40,11 @@ impl Proxy {
     /// How often something was sent to the server.
     pub(crate) fn asked(&self) -> usize {
         self.asked.load(Ordering::Relaxed)
+    }
+
+    /// How many connections there are.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
     }
 
     /// Instead of the next answer, the end of its connection.
@@ -60,10 +67,12 @@ impl Proxy {
                 write(&client, &bytes).await;
             }
         };
+        self.open.fetch_add(1, Ordering::Relaxed);
         tokio::select! {
             () = there => {}
             () = back => {}
         }
+        self.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

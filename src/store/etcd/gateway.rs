@@ -275,3 +275,14 @@ fn is_closed(cause: &(dyn Error + 'static)) -> bool {
     let hyper = cause.downcast_ref::<hyper::Error>();
     hyper.is_some_and(|e| e.is_incomplete_message() || e.is_closed() || e.is_canceled())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_written_as_in_a_url() {
+        assert_eq!(authority("10.0.0.1", 1), "10.0.0.1:1");
+        assert_eq!(authority("::1", 1), "[::1]:1");
+    }
+}
