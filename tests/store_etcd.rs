@@ -1,6 +1,6 @@
-#![cfg(feature = "etcd")]
 //! A lease in etcd: real members, and everything that may happen to them.
 #![allow(missing_docs, clippy::disallowed_methods)]
+#![cfg(feature = "etcd")]
 
 mod common;
 #[path = "store_etcd/proxy.rs"]
