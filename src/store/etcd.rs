@@ -23,7 +23,7 @@ mod gateway;
 use access::{Access, Login};
 use gateway::{Failure, Gateway, Lines, authority};
 
-/// The first to have `/v3`, and to read at a leader in a transaction that only reads.
+/// The first whose gateway has `/v3`.
 const OLDEST: (u32, u32) = (3, 4);
 
 pub(super) struct Etcd {
@@ -83,7 +83,7 @@ impl Etcd {
         };
         let help = if what.contains("permission denied") {
             let prefix = &self.prefix;
-            format!("etcdctl role grant-permission ROLE readwrite --prefix {prefix} would help")
+            format!("etcdctl role grant-permission ROLE readwrite --prefix {prefix} helps")
         } else if what.contains("user name is empty") {
             "write USER:PASSWORD@ before the host in --store, or set ETCDCTL_USER".into()
         } else if what.contains("authentication failed") {
