@@ -21,9 +21,9 @@ mod access;
 mod gateway;
 
 use access::{Access, Login};
-use gateway::{Failure, Gateway, Lines};
+use gateway::{Failure, Gateway, Lines, authority};
 
-/// The first to have `/v3`, and to read at a leader in a transaction that only reads.
+/// The first whose gateway has `/v3`.
 const OLDEST: (u32, u32) = (3, 4);
 
 pub(super) struct Etcd {
@@ -83,7 +83,7 @@ impl Etcd {
         };
         let help = if what.contains("permission denied") {
             let prefix = &self.prefix;
-            format!("etcdctl role grant-permission ROLE readwrite --prefix {prefix} would help")
+            format!("etcdctl role grant-permission ROLE readwrite --prefix {prefix} helps")
         } else if what.contains("user name is empty") {
             "write USER:PASSWORD@ before the host in --store, or set ETCDCTL_USER".into()
         } else if what.contains("authentication failed") {
@@ -96,10 +96,15 @@ impl Etcd {
         StoreError::lasting(format!("{what}: {help}"))
     }
 
-    /// What a watch told, or why it ended.
-    fn heard(&self, line: WatchLine) -> Result<Watched, StoreError> {
-        let ended = match line {
-            WatchLine::Result(watched) if !watched.canceled => return Ok(watched),
+    /// The next line of a watch: whether it says that one of its two halves has begun.
+    async fn follow(&self, watch: &mut Watch) -> Result<bool, StoreError> {
+        let line = watch.lines.next().await;
+        let ended = match line.map_err(|failure| self.trouble(failure))? {
+            WatchLine::Result(watched) if !watched.canceled => {
+                let has_begun = watched.created;
+                watch.due.extend(self.changes(watched));
+                return Ok(has_begun);
+            }
             WatchLine::Result(watched) => watched.cancel_reason,
             WatchLine::Error { message } => message,
         };
@@ -126,10 +131,8 @@ impl Backend for Etcd {
     }
 
     fn address(&self, attempt: usize) -> String {
-        match self.host(attempt) {
-            (host, port) if host.contains(':') => format!("etcd at [{host}]:{port}"),
-            (host, port) => format!("etcd at {host}:{port}"),
-        }
+        let (host, port) = self.host(attempt);
+        format!("etcd at {}", authority(host, *port))
     }
 
     fn name(&self, key: Key) -> String {
@@ -201,12 +204,9 @@ impl Backend for Etcd {
             lines: lines.map_err(|failure| self.trouble(failure))?,
             due: VecDeque::new(),
         };
-        let mut created = 0;
-        while created < Key::BOTH.len() {
-            let line = watch.lines.next().await;
-            let watched = self.heard(line.map_err(|failure| self.trouble(failure))?)?;
-            created += usize::from(watched.created);
-            watch.due.extend(self.changes(watched));
+        let mut begun = 0;
+        while begun < Key::BOTH.len() {
+            begun += usize::from(self.follow(&mut watch).await?);
         }
         Ok(watch)
     }
@@ -216,9 +216,7 @@ impl Backend for Etcd {
             if let Some(change) = on.due.pop_front() {
                 return Ok(change);
             }
-            let line = on.lines.next().await;
-            let watched = self.heard(line.map_err(|failure| self.trouble(failure))?)?;
-            on.due.extend(self.changes(watched));
+            self.follow(on).await?;
         }
     }
 }

@@ -36,11 +36,13 @@ const KEEPALIVE_PROBES: u32 = 3;
 pub(in crate::store) struct Gateway {
     requests: SendRequest<Full<Bytes>>,
     /// Moves the bytes, until it is dropped.
-    _driver: JoinSet<()>,
+    driver: Driver,
     host: String,
     /// Says who asks.
     pub(super) token: Option<String>,
 }
+
+type Driver = JoinSet<Result<(), hyper::Error>>;
 
 /// Why there is no answer.
 pub(super) enum Failure {
@@ -48,6 +50,14 @@ pub(super) enum Failure {
     Said(String),
     /// There is no word of the server's.
     Unsaid(StoreError),
+}
+
+/// An address as URLs have it.
+pub(super) fn authority(host: &str, port: u16) -> String {
+    match host.contains(':') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
+    }
 }
 
 impl Gateway {
@@ -80,8 +90,8 @@ impl Gateway {
         };
         Ok(Self {
             requests,
-            _driver: driver,
-            host: format!("{host}:{port}"),
+            driver,
+            host: authority(host, port),
             token: None,
         })
     }
@@ -127,13 +137,28 @@ impl Gateway {
             request = request.header(AUTHORIZATION, token);
         }
         let request = request.body(Full::from(body)).map_err(|e| lost(&e))?;
-        self.requests.ready().await.map_err(|e| lost(&e))?;
-        let answer = self.requests.send_request(request).await;
-        let answer = answer.map_err(|e| lost(&e))?;
+        let answer = match self.requests.ready().await {
+            Ok(()) => self.requests.send_request(request).await,
+            Err(e) => Err(e),
+        };
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(e) => return Err(self.ended(&e).await.into()),
+        };
         match answer.status() {
             StatusCode::OK => Ok(answer),
             status => Err(refused(status, &whole(answer).await?)),
         }
+    }
+
+    /// Between two requests the driver alone has seen why.
+    async fn ended(&mut self, trouble: &hyper::Error) -> StoreError {
+        if (trouble.is_closed() || trouble.is_canceled())
+            && let Some(Ok(Err(why))) = self.driver.join_next().await
+        {
+            return lost(&why);
+        }
+        lost(trouble)
     }
 }
 
@@ -170,13 +195,12 @@ impl Lines {
 
 async fn drive<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: T,
-) -> Result<(SendRequest<Full<Bytes>>, JoinSet<()>), StoreError> {
+) -> Result<(SendRequest<Full<Bytes>>, Driver), StoreError> {
     let (requests, connection) = handshake(TokioIo::new(stream))
         .await
         .map_err(|e| lost(&e))?;
     let mut driver = JoinSet::new();
-    // Who asks is told of what goes wrong.
-    driver.spawn(async { _ = connection.await });
+    driver.spawn(connection);
     Ok((requests, driver))
 }
 
@@ -233,18 +257,32 @@ fn lost(trouble: &(dyn Error + 'static)) -> StoreError {
         Some(e) => StoreError::lasting(format!(
             "no TLS: {e}: see cacert, cert and key in --store, and the server's certificate"
         )),
+        None if causes().any(is_closed) => StoreError::new(
+            "it closed the connection: it restarts, or only one end speaks TLS (write etcd:// or \
+             etcds:// in --store)",
+        ),
         None => {
-            let closed = causes().any(|cause| {
-                let hyper = cause.downcast_ref::<hyper::Error>();
-                hyper.is_some_and(hyper::Error::is_incomplete_message)
-            });
-            if closed {
-                return StoreError::new(
-                    "it closed the connection: it restarts, or wants TLS (etcds:// in --store)",
-                );
-            }
             let causes: Vec<_> = causes().map(ToString::to_string).collect();
             StoreError::new(causes.join(": "))
         }
+    }
+}
+
+fn is_closed(cause: &(dyn Error + 'static)) -> bool {
+    if let Some(io) = cause.downcast_ref::<io::Error>() {
+        return io.kind() == io::ErrorKind::UnexpectedEof;
+    }
+    let hyper = cause.downcast_ref::<hyper::Error>();
+    hyper.is_some_and(|e| e.is_incomplete_message() || e.is_closed() || e.is_canceled())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_written_as_in_a_url() {
+        assert_eq!(authority("10.0.0.1", 1), "10.0.0.1:1");
+        assert_eq!(authority("::1", 1), "[::1]:1");
     }
 }

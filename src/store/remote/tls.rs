@@ -64,6 +64,5 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, StoreError>
 }
 
 fn unfit(path: &Path, why: impl Display) -> StoreError {
-    let path = path.display();
-    StoreError::lasting(format!("cannot use {path}, which --store names: {why}"))
+    StoreError::lasting(format!("cannot use {} for TLS: {why}", path.display()))
 }
