@@ -8,10 +8,10 @@
 //! | `remote/latest.rs` | what the server said last, for who waits for more |
 
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
@@ -170,7 +170,7 @@ struct Hub<B: Backend> {
     /// For one answer.
     patience: Duration,
     /// Goes on where a server failed.
-    attempt: AtomicUsize,
+    attempt: watch::Sender<usize>,
     /// Connections on which nothing is under way. A call that is abandoned takes
     /// its connection with it, and so what might still be answered there.
     idle: Mutex<Vec<B::Connection>>,
@@ -182,7 +182,7 @@ impl<B: Backend> Register<B> {
         let hub = Hub {
             backend,
             patience,
-            attempt: AtomicUsize::new(0),
+            attempt: watch::Sender::new(0),
             idle: Mutex::default(),
             latest: Default::default(),
         };
@@ -236,7 +236,7 @@ impl<B: Backend> Register<B> {
 
 impl<B: Backend> Hub<B> {
     fn attempt(&self) -> usize {
-        self.attempt.load(Ordering::Relaxed)
+        *self.attempt.borrow()
     }
 
     /// Asks one server after the other, each once; the first one again if it had
@@ -246,8 +246,10 @@ impl<B: Backend> Hub<B> {
         let endpoints = self.backend.endpoints();
         let patience = self.patience / endpoints.clamp(1, 2) as u32;
         let mut left = endpoints;
+        let mut lasting = None;
         loop {
             let attempt = self.attempt();
+            let doubt = Doubt { hub: self, attempt };
             let kept = self.idle().pop();
             let was_kept = kept.is_some();
             let answer = timeout(patience, async {
@@ -258,24 +260,29 @@ impl<B: Backend> Hub<B> {
                 let told = self.backend.ask(&mut on, put).await?;
                 Ok((on, told))
             });
-            let (trouble, in_time) = match answer.await {
+            let (trouble, again) = match answer.await {
                 Ok(Ok((on, told))) => {
+                    doubt.dispel();
                     self.idle().push(on);
                     self.note(&told.now);
                     return Ok(told);
                 }
-                Ok(Err(trouble)) => (trouble, true),
+                Ok(Err(trouble)) => (trouble, was_kept),
                 Err(_) => (no_answer(patience), false),
             };
-            let again = was_kept && in_time;
-            if !again {
-                left -= 1;
-                self.attempt.fetch_add(1, Ordering::Relaxed);
-            }
             // Those to the same server are no better.
             self.idle().clear();
-            if left == 0 || trouble.is_lasting() {
-                return Err(trouble.at(&self.backend.address(attempt)));
+            if again {
+                doubt.dispel();
+                continue;
+            }
+            left -= 1;
+            let trouble = trouble.at(&self.backend.address(attempt));
+            if trouble.is_lasting() {
+                lasting = Some(trouble.clone());
+            }
+            if left == 0 {
+                return Err(lasting.unwrap_or(trouble));
             }
         }
     }
@@ -290,11 +297,14 @@ impl<B: Backend> Hub<B> {
         }
     }
 
-    /// For as long as there are registers.
+    /// For as long as there are registers, to the server that is asked, too: one that
+    /// is frozen would never say that nothing more is to be heard from it.
     async fn listen(&self) {
+        let mut turned = self.attempt.subscribe();
         let mut pause = RETRY;
+        let mut warned = false;
         loop {
-            let attempt = self.attempt();
+            let attempt = *turned.borrow_and_update();
             let listener = timeout(self.patience, self.backend.listen(attempt)).await;
             let trouble = match listener.unwrap_or_else(|_| Err(no_answer(self.patience))) {
                 Ok(mut listener) => {
@@ -302,19 +312,48 @@ impl<B: Backend> Hub<B> {
                     // What has changed before.
                     let _ = self.ask(None).await;
                     loop {
-                        match self.backend.hear(&mut listener).await {
-                            Ok((key, now)) => self.latest[key as usize].note(now),
-                            Err(trouble) => break trouble,
+                        tokio::select! {
+                            heard = self.backend.hear(&mut listener) => match heard {
+                                Ok((key, now)) => self.latest[key as usize].note(now),
+                                Err(trouble) => break trouble,
+                            },
+                            _ = turned.changed() => break StoreError::new("it gave no answer"),
                         }
                     }
                 }
                 Err(trouble) => trouble,
             };
             let trouble = trouble.at(&self.backend.address(attempt));
-            tracing::debug!("nothing is heard of changes: {trouble}");
+            match trouble.is_lasting() && !std::mem::replace(&mut warned, true) {
+                true => tracing::warn!("{trouble}; changes are noticed a retry period late"),
+                false => tracing::debug!("nothing is heard of changes: {trouble}"),
+            }
             sleep(pause).await;
             pause = (pause * 2).min(RETRY_AT_MOST);
         }
+    }
+}
+
+/// A call that has not been answered. Should it fail, or be abandoned, the next one
+/// turns to another server.
+struct Doubt<'a, B: Backend> {
+    hub: &'a Hub<B>,
+    attempt: usize,
+}
+
+impl<B: Backend> Doubt<'_, B> {
+    fn dispel(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl<B: Backend> Drop for Doubt<'_, B> {
+    fn drop(&mut self) {
+        self.hub.attempt.send_if_modified(|attempt| {
+            let is_current = *attempt == self.attempt;
+            *attempt += usize::from(is_current);
+            is_current
+        });
     }
 }
 
