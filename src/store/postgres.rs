@@ -39,7 +39,7 @@ pub(super) struct Postgres {
     settings: Settings,
     /// Of the rows, as in [`Key::BOTH`].
     names: [String; 2],
-    /// Where changes of both are told.
+    /// Where changes of both are told; the schema follows.
     channel: String,
     /// For one answer.
     patience: Duration,
@@ -58,14 +58,14 @@ impl Postgres {
         let hash = fnv1a(&format!("{} {lock_name}", settings.table));
         Ok(Self {
             names: [lock_name.to_string(), format!("{lock_name}.request")],
-            channel: format!("leader_demo_{hash:016x}"),
+            channel: format!("leader_demo_{hash:016x}_"),
             settings,
             patience,
         })
     }
 
     /// What creates the table: for somebody who may, where we may not.
-    fn migration(&self) -> String {
+    pub(super) fn migration(&self) -> String {
         format!(
             "CREATE TABLE IF NOT EXISTS {} (name text PRIMARY KEY, revision bigint NOT NULL, \
              nonce bigint NOT NULL, record text NOT NULL, \
@@ -74,22 +74,30 @@ impl Postgres {
         )
     }
 
-    /// One transaction that makes this change, if it still can be made.
-    async fn exchange(&self, on: &Session, put: Option<(&Put, i64)>) -> Result<Told, Error> {
+    /// How each transaction begins, whatever the settings of the role.
+    ///
+    /// Each statement of READ COMMITTED sees what was committed when it began. A
+    /// standby refuses READ WRITE, so not even a read is answered by one. A lease that
+    /// was taken survives a crash. And who waits for a lock gives up before we do:
+    /// nothing that was given up takes effect later.
+    fn begin(&self) -> String {
         let patience = self.patience.as_millis().max(2);
-        let change = put.map(|(put, nonce)| self.change(put, nonce));
-        // Each statement of READ COMMITTED sees what was committed when it began. A
-        // standby refuses READ WRITE, so not even a read is answered by one. A leader's
-        // lease is to survive a crash, whatever the role's settings. And who waits for
-        // a lock gives up before we do: nothing that was given up takes effect later.
-        let request = format!(
+        format!(
             "SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE; \
              SET LOCAL synchronous_commit = on; \
-             SET LOCAL lock_timeout = {lock_timeout}; \
-             SET LOCAL statement_timeout = {patience}; \
-             {change} \
+             SET LOCAL lock_timeout = {}; \
+             SET LOCAL statement_timeout = {patience};",
+            patience / 2
+        )
+    }
+
+    /// One transaction that makes this change, if it still can be made.
+    async fn exchange(&self, on: &Session, put: Option<(&Put, i64)>) -> Result<Told, Error> {
+        let change = put.map(|(put, nonce)| self.change(put, nonce));
+        let request = format!(
+            "{begin} {change} \
              SELECT name, revision, nonce, record FROM {table} WHERE name IN ({lease}, {requests})",
-            lock_timeout = patience / 2,
+            begin = self.begin(),
             change = change.as_deref().unwrap_or_default(),
             table = self.settings.table,
             lease = literal(&self.names[0]),
@@ -129,11 +137,26 @@ impl Postgres {
         };
         // Told when it is committed.
         format!(
-            "WITH changed AS ({change} RETURNING *) \
-             SELECT pg_catalog.pg_notify('{}', \
+            "WITH changed AS ({change} RETURNING tableoid, *) SELECT pg_catalog.pg_notify(\
+             '{}' || (SELECT relnamespace FROM pg_catalog.pg_class WHERE oid = changed.tableoid), \
              pg_catalog.concat_ws(' ', name, revision, nonce, record)) FROM changed;",
             self.channel
         )
+    }
+
+    /// Where such changes are told: tables of one name in several schemas have one each.
+    async fn channel(&self, on: &Session) -> Result<String, Error> {
+        let schema = format!(
+            "SELECT coalesce((SELECT relnamespace FROM pg_catalog.pg_class \
+             WHERE oid = to_regclass({})), current_schema()::regnamespace::oid)",
+            literal(&self.settings.table)
+        );
+        let answer = on.client.simple_query(&schema).await?;
+        let schema = answer.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0),
+            _ => None,
+        });
+        Ok(format!("{}{}", self.channel, schema.unwrap_or_default()))
     }
 
     /// None if it is not one of ours.
@@ -164,8 +187,9 @@ impl Postgres {
     }
 
     async fn create(&self, on: &Session) -> Result<(), StoreError> {
-        let migration = self.migration();
-        match on.client.batch_execute(&migration).await {
+        let (begin, migration) = (self.begin(), self.migration());
+        let request = format!("{begin} {migration}");
+        match on.client.batch_execute(&request).await {
             Ok(()) => Ok(()),
             // Another one was quicker: IF NOT EXISTS looks before it locks.
             Err(e) if created_meanwhile(&e) => Ok(()),
@@ -173,8 +197,9 @@ impl Postgres {
                 Err(StoreError::lasting(format!(
                     "there is no table {table}, and this user may not create it: \
                      as one who may, run: {migration}; \
-                     GRANT SELECT, INSERT, UPDATE ON {table} TO this user",
-                    table = self.settings.table
+                     GRANT SELECT, INSERT, UPDATE ON {table} TO {user}",
+                    table = self.settings.table,
+                    user = self.settings.grantee(),
                 )))
             }
             Err(e) => Err(trouble(&e)),
@@ -244,8 +269,12 @@ impl Backend for Postgres {
 
     async fn listen(&self, attempt: usize) -> Result<Listener, StoreError> {
         let session = self.session(attempt).await?;
-        let listen = format!("LISTEN {}", self.channel);
-        match session.client.batch_execute(&listen).await {
+        let listening = async {
+            let channel = self.channel(&session).await?;
+            let listen = format!("LISTEN {channel}");
+            session.client.batch_execute(&listen).await
+        };
+        match listening.await {
             Ok(()) => Ok(Listener(session)),
             Err(e) => Err(trouble(&e)),
         }
@@ -309,6 +338,7 @@ mod tests {
     #[test]
     fn a_channel_is_what_versions_agree_on() {
         assert_eq!(fnv1a("a"), 0xaf63_dc4c_8601_ec8c);
-        assert!(postgres().channel.len() < 64);
+        let longest = format!("{}{}", postgres().channel, u32::MAX);
+        assert!(longest.len() < 64);
     }
 }

@@ -114,9 +114,8 @@ pub(super) fn trouble(e: &Error) -> StoreError {
         "42501" => "GRANT this user SELECT, INSERT and UPDATE on the table",
         // A table, but not ours.
         code if code.starts_with("42") => "name another table= in --store",
-        _ if what.contains("read-write mode") => {
-            return StoreError::new("it is a standby: name the primary in --store");
-        }
+        // All that we ask for and not every server has: to write, on a standby.
+        "0A000" => return StoreError::new(format!("{what}: name the primary in --store")),
         _ => return StoreError::new(what),
     };
     StoreError::lasting(format!("{what}: {remedy}"))
