@@ -96,8 +96,12 @@ async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
 }
 
 fn node(id: &str, store: Store) -> Node {
+    node_for(id, store, Duration::from_secs(20))
+}
+
+fn node_for(id: &str, store: Store, lease_duration: Duration) -> Node {
     let node = Node::builder(id)
-        .lease_duration(Duration::from_secs(20))
+        .lease_duration(lease_duration)
         .retry_period(Duration::from_millis(500))
         .start(store)
         .unwrap();
@@ -356,7 +360,7 @@ async fn nodes_get_over_a_row_deleted_and_a_table_dropped() {
     let server = Postgres::shared();
     let (path, table) = table();
     let url = server.url("postgres", &path);
-    let nodes = [node("a", open(&url)), node("b", open(&url))];
+    let nodes = ["a", "b"].map(|id| node_for(id, open(&url), Duration::from_secs(4)));
     let agree = async || {
         let leaders = nodes.each_ref().map(|node| node.leader());
         let one = nodes.iter().filter(|node| node.is_leader()).count() == 1;
