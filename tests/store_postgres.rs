@@ -22,6 +22,9 @@ use common::servers::postgres::{self, Postgres};
 /// Of the stores here, for one answer.
 const ANSWER: Duration = Duration::from_secs(2);
 
+/// Long enough for a wake-up that should not come.
+const A_WHILE: Duration = Duration::from_millis(300);
+
 type Store = Arc<dyn LeaseStore>;
 
 fn open(url: &str) -> Store {
@@ -93,13 +96,30 @@ async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
 }
 
 fn node(id: &str, store: Store) -> Node {
+    node_for(id, store, Duration::from_secs(20))
+}
+
+fn node_for(id: &str, store: Store, lease_duration: Duration) -> Node {
     let node = Node::builder(id)
-        .lease_duration(Duration::from_secs(20))
+        .lease_duration(lease_duration)
         .retry_period(Duration::from_millis(500))
         .start(store)
         .unwrap();
     node.stand();
     node
+}
+
+/// Waits for two more records, whoever writes them: one may be under way.
+async fn renewed(store: &Store) {
+    let mut seen = None;
+    let mut changes = 0;
+    eventually("it is renewed", async || {
+        if let Ok(Some(now)) = store.read().await {
+            changes += usize::from(seen.replace(now.revision) != Some(now.revision));
+        }
+        changes > 2
+    })
+    .await;
 }
 
 async fn leads(node: &Node) -> Term {
@@ -195,6 +215,29 @@ async fn a_wake_up_carries_the_record_and_comes_without_polling() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tables_of_one_name_in_two_schemas_are_two() {
+    if !postgres::is_here() {
+        return;
+    }
+    let server = Postgres::start("");
+    for role in ["plain", "reader"] {
+        server.sql(&format!("CREATE SCHEMA {role} AUTHORIZATION {role}"));
+    }
+    let [plain, reader] = ["plain", "reader"].map(|role| open(&server.url(role, "postgres")));
+    let ours = swapped(&plain, None, &held(1)).await;
+    let theirs = swapped(&reader, None, &held(1)).await;
+    let mut wait = Box::pin(plain.changed(ours));
+    assert!(timeout(A_WHILE, &mut wait).await.is_err());
+    swapped(&reader, Some(theirs), &held(2)).await;
+    assert!(timeout(A_WHILE, &mut wait).await.is_err());
+    let record = held(3);
+    let other = open(&server.url("plain", "postgres"));
+    let now = swapped(&other, Some(ours), &record).await;
+    let wake = timeout(PATIENCE, wait).await.unwrap();
+    assert_eq!(wake, Wake::Changed(observed(now, &record)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_is_one_round_trip() {
     if !postgres::is_here() {
         return;
@@ -264,11 +307,7 @@ async fn a_leader_goes_on_when_the_server_was_killed_and_came_back() {
     server.start_again();
     eventually("the store answers", async || store.read().await.is_ok()).await;
     timeout(PATIENCE, heard).await.unwrap().unwrap();
-    let renewed = store.read().await.unwrap().unwrap().revision;
-    eventually("it renews", async || {
-        store.read().await.unwrap().unwrap().revision != renewed
-    })
-    .await;
+    renewed(&store).await;
     assert_eq!(leader.term(), Some(term));
 }
 
@@ -321,7 +360,7 @@ async fn nodes_get_over_a_row_deleted_and_a_table_dropped() {
     let server = Postgres::shared();
     let (path, table) = table();
     let url = server.url("postgres", &path);
-    let nodes = [node("a", open(&url)), node("b", open(&url))];
+    let nodes = ["a", "b"].map(|id| node_for(id, open(&url), Duration::from_secs(4)));
     let agree = async || {
         let leaders = nodes.each_ref().map(|node| node.leader());
         let one = nodes.iter().filter(|node| node.is_leader()).count() == 1;
@@ -388,11 +427,7 @@ async fn a_leader_goes_on_when_its_sessions_are_terminated() {
                      WHERE usename = 'reader'";
     for _ in 0..5 {
         assert_ne!(server.sql(terminate), "0");
-        let seen = b.read().await.unwrap().unwrap().revision;
-        eventually("it renews", async || {
-            b.read().await.unwrap().unwrap().revision != seen
-        })
-        .await;
+        renewed(&b).await;
         assert_eq!(a.term(), Some(term));
     }
 }
@@ -441,7 +476,7 @@ async fn who_may_not_create_the_table_is_told_how_to() {
     says(&error, true, "CREATE TABLE IF NOT EXISTS");
     let error = error.to_string();
     let (_, sql) = error.split_once("run: ").unwrap();
-    server.sql(&sql.replace("this user", "reader"));
+    server.sql(sql);
     let at = swapped(&store, None, &held(1)).await;
 
     server.sql(&format!("REVOKE UPDATE ON {table} FROM reader"));
@@ -472,8 +507,11 @@ async fn no_setting_of_a_role_makes_a_swap_less_than_it_is() {
          GRANT CREATE ON SCHEMA public TO plain",
     );
     let store = open(&server.url("plain", "postgres?table=odd\"'\\.table"));
-    // Who may not even write by default cannot create by default either.
-    says(&told(store.swap(None, held(1)).await), true, "schema");
+    says(
+        &told(store.swap(None, held(1)).await),
+        true,
+        "create the schema",
+    );
     let store = open(&server.url("plain", "postgres?table=odd\"'\\"));
     let begun = swapped(&store, None, &held(1)).await;
     server.sql(
@@ -498,11 +536,11 @@ async fn a_standby_is_refused_until_it_is_promoted() {
     let at = swapped(&both, None, &record).await;
     let standby = primary.standby();
     let alone = open(&standby.url("postgres", "postgres"));
-    says(&told(alone.read().await), false, "it is a standby");
+    says(&told(alone.read().await), false, "name the primary");
     says(
         &told(alone.swap(None, held(2)).await),
         false,
-        "it is a standby",
+        "name the primary",
     );
     let ports = [standby.port, primary.port].map(|port| format!("127.0.0.1:{port}"));
     let both = open(&format!("postgres://postgres@{}/postgres", ports.join(",")));
@@ -539,7 +577,7 @@ async fn who_is_not_let_in_is_told_why_and_what_helps() {
         (
             server.url("plain", "postgres?sslmode=verify-full"),
             true,
-            "sslmode=",
+            "--store",
         ),
         (
             server.url("plain", "postgres?sslmode=require&sslrootcert=/nowhere.pem"),
@@ -613,20 +651,20 @@ async fn over_tls_it_is_checked_who_answers_if_that_is_asked_for() {
     }
     for (bad, what) in [
         (url("localhost", "sslmode=disable"), "no encryption"),
-        (url("localhost", "sslmode=verify-full"), "TLS failed"),
+        (url("localhost", "sslmode=verify-full"), "--store"),
         (
             url(
                 "localhost",
                 &format!("sslmode=require&sslrootcert={theirs}"),
             ),
-            "TLS failed",
+            "--store",
         ),
         (
             url(
                 "127.0.0.1",
                 &format!("sslmode=verify-full&sslrootcert={ours}"),
             ),
-            "TLS failed",
+            "--store",
         ),
     ] {
         says(&told(open(&bad).read().await), true, what);
@@ -634,4 +672,32 @@ async fn over_tls_it_is_checked_who_answers_if_that_is_asked_for() {
     let by_socket = format!("postgres://secure@h:{}/postgres?host=", server.port);
     let by_socket = open(&format!("{by_socket}{}", server.dir().display()));
     assert_eq!(by_socket.read().await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_depends_on_the_session_that_a_pooler_gives() {
+    let pooler = common::servers::is_installed("pgbouncer", "pgbouncer");
+    if !postgres::is_here() || !pooler {
+        return;
+    }
+    let server = Postgres::start("");
+    server.sql("ALTER ROLE postgres SET synchronous_commit = off");
+    let (_pooler, port) = server.pooler();
+    let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
+    // More than it has sessions.
+    let nodes: Vec<_> = (0..8).map(|n| node(&format!("n{n}"), open(&url))).collect();
+    let agree = async || {
+        let leader = nodes[0].leader().map(|leader| leader.term);
+        let same = |node: &Node| node.leader().map(|leader| leader.term) == leader;
+        leader.is_some() && nodes.iter().all(same)
+    };
+    eventually("they agree", agree).await;
+    let leads = |nodes: &[Node]| nodes.iter().position(Node::is_leader);
+    let first = leads(&nodes).unwrap();
+    nodes[first].resign();
+    eventually("another leads", async || {
+        leads(&nodes).is_some_and(|next| next != first)
+    })
+    .await;
+    assert_eq!(nodes.iter().filter(|node| node.is_leader()).count(), 1);
 }

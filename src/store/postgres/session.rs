@@ -7,7 +7,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::{AsyncMessage, Client, Config, Connection, Error, NoTls, Socket};
+use tokio_postgres::{
+    AsyncMessage, Client, Config, Connection, Error, NoTls, SimpleQueryMessage, SimpleQueryRow,
+    Socket,
+};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_rustls::rustls;
 
@@ -18,7 +21,7 @@ use crate::store::StoreError;
 const OLDEST: u32 = 10;
 
 pub(in crate::store) struct Session {
-    pub(super) client: Client,
+    client: Client,
     notices: mpsc::UnboundedReceiver<Result<String, Error>>,
     driver: AbortHandle,
 }
@@ -58,6 +61,16 @@ impl Session {
             notices,
             driver: tokio::spawn(drive(connection, tell)).abort_handle(),
         })
+    }
+
+    /// Of all statements of this text, which is one transaction.
+    pub(super) async fn rows(&self, sql: &str) -> Result<Vec<SimpleQueryRow>, Error> {
+        let answer = self.client.simple_query(sql).await?;
+        let rows = answer.into_iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        Ok(rows.collect())
     }
 
     /// The next one, on whatever channel.
@@ -112,11 +125,12 @@ pub(super) fn trouble(e: &Error) -> StoreError {
         "3D000" => "create the database, or name another in --store",
         "3F000" => "create the schema, or name another in table= of --store",
         "42501" => "GRANT this user SELECT, INSERT and UPDATE on the table",
+        // Dropped this moment: the next one creates it.
+        "42P01" => return StoreError::new(what),
         // A table, but not ours.
         code if code.starts_with("42") => "name another table= in --store",
-        _ if what.contains("read-write mode") => {
-            return StoreError::new("it is a standby: name the primary in --store");
-        }
+        // All that we ask for and not every server has: to write, on a standby.
+        "0A000" => return StoreError::new(format!("{what}: name the primary in --store")),
         _ => return StoreError::new(what),
     };
     StoreError::lasting(format!("{what}: {remedy}"))

@@ -134,6 +134,11 @@ impl Settings {
         (host, *port)
     }
 
+    /// As SQL has it, to grant something to.
+    pub(super) fn grantee(&self) -> String {
+        self.user.as_deref().map_or("this user".into(), identifier)
+    }
+
     /// Files are read anew each time: who changes a password need not start us again.
     pub(super) fn config(&self, attempt: usize) -> Config {
         let (host, port) = self.host(attempt);
@@ -212,10 +217,12 @@ fn quoted(table: &str) -> Result<String, ServerError> {
             "table= is no name of a table: use TABLE or SCHEMA.TABLE",
         ));
     }
-    let quoted = names
-        .iter()
-        .map(|name| format!("\"{}\"", name.replace('"', "\"\"")));
-    Ok(quoted.collect::<Vec<_>>().join("."))
+    let quoted: Vec<_> = names.into_iter().map(identifier).collect();
+    Ok(quoted.join("."))
+}
+
+fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, geteuid, kill_process};
 use tempfile::TempDir;
 
 use super::super::run::eventually;
-use super::{Process, free_port, is_installed, shared};
+use super::{Process, free_port, is_installed, listens, shared};
 
 /// Who may come in how. Whoever is not named may not.
 const HBA: &str = "\
@@ -54,7 +54,10 @@ fn program(name: &str) -> Option<PathBuf> {
 /// It refuses to be run by root.
 pub fn command(name: &str) -> Command {
     let program = program(name).unwrap_or_else(|| panic!("{name} is missing"));
-    let mut command = Command::new(program);
+    as_nobody(Command::new(program))
+}
+
+fn as_nobody(mut command: Command) -> Command {
     command.current_dir("/").env("LC_ALL", "C");
     if geteuid().is_root() {
         command.uid(NOBODY).gid(NOBODY);
@@ -153,6 +156,24 @@ impl Postgres {
         this
     }
 
+    /// A PgBouncer before it that gives each transaction one of two sessions; and its
+    /// port.
+    pub fn pooler(&self) -> (Process, u16) {
+        let port = free_port();
+        let settings = format!(
+            "[databases]\npostgres = host=127.0.0.1 port={} user=postgres\n[pgbouncer]\n\
+             listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
+             auth_type = any\npool_mode = transaction\ndefault_pool_size = 2\n\
+             max_client_conn = 500\n",
+            self.port
+        );
+        let path = self.dir().join("pgbouncer.ini");
+        std::fs::write(&path, settings).unwrap();
+        let mut pgbouncer = as_nobody(Command::new("pgbouncer"));
+        let process = Process::start(pgbouncer.arg(&path), &self.dir().join("pooler"));
+        (process.until(|| listens(port)), port)
+    }
+
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
@@ -187,7 +208,7 @@ impl Postgres {
 
     /// `kill -9` to all of it.
     pub fn kill(&self) {
-        let mut all = self.processes();
+        let all = self.processes();
         self.process().take();
         for pid in &all {
             // Those that saw it die are gone already.
@@ -197,7 +218,6 @@ impl Postgres {
             all.iter()
                 .all(|pid| !Path::new(&format!("/proc/{}", pid.as_raw_pid())).exists())
         });
-        all.clear();
     }
 
     /// On the same port, with what it had.
@@ -224,11 +244,12 @@ impl Postgres {
 
     /// The first is the parent of the others.
     fn processes(&self) -> Vec<Pid> {
-        let file = std::fs::read_to_string(self.dir().join("data/postmaster.pid")).unwrap();
-        let first = file.lines().next().unwrap().to_owned();
+        let file = std::fs::read_to_string(self.dir().join("data/postmaster.pid"));
+        let file = file.unwrap_or_default();
+        let first = file.lines().next().unwrap_or_default();
         let children = format!("/proc/{first}/task/{first}/children");
         let children = std::fs::read_to_string(children).unwrap_or_default();
-        [first.as_str()]
+        [first]
             .into_iter()
             .chain(children.split_whitespace())
             .filter_map(|pid| Pid::from_raw(pid.parse().ok()?))
