@@ -1,6 +1,6 @@
-#![cfg(feature = "postgres")]
 //! What the PostgreSQL store promises beyond the contract, on real servers.
 #![allow(missing_docs, clippy::disallowed_methods)]
+#![cfg(feature = "postgres")]
 
 use std::path::Path;
 use std::process::Command;

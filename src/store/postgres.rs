@@ -85,12 +85,16 @@ impl Postgres {
         let Err(e) = on.rows(&self.table.create()).await else {
             return Ok(());
         };
-        let is = |code| e.code() == Some(code);
         // Another one was quicker: IF NOT EXISTS looks before it locks.
-        if is(&SqlState::UNIQUE_VIOLATION) || is(&SqlState::DUPLICATE_TABLE) {
+        let there_is = [
+            &SqlState::UNIQUE_VIOLATION,
+            &SqlState::DUPLICATE_OBJECT,
+            &SqlState::DUPLICATE_TABLE,
+        ];
+        if e.code().is_some_and(|code| there_is.contains(&code)) {
             return Ok(());
         }
-        if is(&SqlState::INSUFFICIENT_PRIVILEGE) {
+        if e.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) {
             return Err(StoreError::lasting(format!(
                 "there is no table {table}, and this user may not create it: \
                  as one who may, run: {migration}; \
