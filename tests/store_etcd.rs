@@ -294,7 +294,7 @@ async fn who_waits_is_told_that_the_key_was_deleted() {
     // No business of ours, however much they look like it.
     etcd.ctl(&["put", "leader-demo/loc", "x"]);
     etcd.ctl(&["put", "leader-demo/lock2", "x"]);
-    etcd.ctl(&["put", "leader-demo/lock.request2", "x"]);
+    etcd.ctl(&["put", "leader-demo/lock:request2", "x"]);
     sleep(Duration::from_millis(200)).await;
     assert!(!wait.is_finished());
     etcd.ctl(&["del", "leader-demo/lock"]);

@@ -201,7 +201,7 @@ on! {
             server.cli(&["DEL", KEY]);
             assert_eq!(store.read().await.unwrap(), None);
         }
-        server.cli(&["SET", &format!("{KEY}.request"), "strange"]);
+        server.cli(&["SET", &format!("{KEY}:request"), "strange"]);
         assert_eq!(store.read().await.unwrap(), None);
     }
 
@@ -631,7 +631,7 @@ async fn tls_is_with_those_that_a_ca_of_ours_knows() {
         (format!("cacert={}", file("none.pem")), "none.pem"),
         (
             format!("cacert={}", file("ca.key")),
-            "no certificate of a CA in",
+            "there is no certificate in it",
         ),
         (
             format!(
@@ -647,7 +647,7 @@ async fn tls_is_with_those_that_a_ca_of_ours_knows() {
                 file("client.pem"),
                 file("ca.key")
             ),
-            "of no use together",
+            "client.pem for TLS",
         ),
     ] {
         lasting(&trouble(&format!("{tls}?{params}")).await, says);

@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::json;
 
 use crate::name::LockName;
-use crate::store::remote::{Backend, Key, Put, Stored, Told};
+use crate::store::remote::{Backend, Key, Put, Stored, Told, keys};
 use crate::store::server::{Server, ServerError};
 use crate::store::{Revision, StoreError};
 
@@ -51,7 +51,7 @@ impl Etcd {
         Ok(Self {
             hosts: server.hosts.clone(),
             access: Access::new(server, |name| std::env::var(name).ok())?,
-            keys: [lease.clone(), format!("{lease}.request")],
+            keys: keys(lease),
             prefix,
         })
     }

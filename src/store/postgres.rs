@@ -24,7 +24,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Error, SimpleQueryRow};
 
 use super::StoreError;
-use super::remote::{Backend, Key, Put, Stored, Told};
+use super::remote::{Backend, Key, Put, Stored, Told, nonce};
 use super::server::{Server, ServerError};
 use crate::name::LockName;
 
@@ -142,7 +142,7 @@ impl Backend for Postgres {
 
     async fn ask(&self, on: &mut Session, put: Option<&Put>) -> Result<Told, StoreError> {
         let put = match put {
-            Some(put) => Some((put, nonce()?)),
+            Some(put) => Some((put, nonce()?.cast_signed())),
             None => None,
         };
         let mut told = self.exchange(on, put).await;
@@ -174,12 +174,4 @@ impl Backend for Postgres {
             }
         }
     }
-}
-
-/// What tells one change from all others.
-fn nonce() -> Result<i64, StoreError> {
-    let mut bytes = [0; 8];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
-        .map_err(|e| StoreError::new(format!("no random numbers: {e}")))?;
-    Ok(i64::from_ne_bytes(bytes))
 }

@@ -20,7 +20,8 @@ use std::path::PathBuf;
 use ::redis::{Cmd, PushInfo, PushKind, Value};
 use tokio::sync::mpsc;
 
-use super::remote::{Backend, Key, Put, Stored, Told};
+use super::remote::dial::Files;
+use super::remote::{Backend, Key, Put, Stored, Told, keys, nonce};
 use super::server::{Server, ServerError};
 use super::{Revision, StoreError};
 use crate::name::LockName;
@@ -83,12 +84,10 @@ impl Redis {
         let lease = format!("{prefix}{{{lock_name}}}");
         let password = server.password.clone();
         Ok(Self {
-            keys: [lease.clone(), format!("{lease}.request")],
+            keys: keys(lease),
             place: Place {
                 hosts: server.hosts.clone(),
-                tls: server.tls,
-                ca,
-                cert_and_key,
+                tls: server.tls.then_some(Files { ca, cert_and_key }),
                 user: server.user.clone(),
                 password: password.or_else(|| std::env::var("REDISCLI_AUTH").ok()),
                 database,
@@ -214,12 +213,4 @@ fn stored(fields: Fields) -> Option<Stored> {
         },
     };
     Some(stored)
-}
-
-fn nonce() -> Result<u64, StoreError> {
-    let mut bytes = [0; 8];
-    match rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()) {
-        Ok(_) => Ok(u64::from_ne_bytes(bytes)),
-        Err(e) => Err(StoreError::lasting(format!("no random numbers: {e}"))),
-    }
 }

@@ -6,6 +6,7 @@
 //! | [`Backend`] | what one kind of server adds: one request, and one kind of notice |
 //! | [`Register`] | the store that comes of it |
 //! | `remote/latest.rs` | what the server said last, for who waits for more |
+//! | `remote/dial.rs`, `remote/tls.rs` | connections |
 
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -21,14 +22,22 @@ use crate::clock;
 use crate::lease::{self, DecodeError, Record};
 use crate::store::{Answer, Content, LeaseStore, Observed, Revision, StoreError, Swap, Wake};
 
+#[cfg(any(feature = "etcd", feature = "redis"))]
+pub(in crate::store) mod dial;
 mod latest;
-pub(super) mod tls;
+pub(in crate::store) mod tls;
 
 use latest::Latest;
 
 /// Between two tries to listen, at first and at most.
 const RETRY: Duration = Duration::from_millis(50);
 const RETRY_AT_MOST: Duration = Duration::from_secs(5);
+
+/// A peer that is gone is noticed after this long without a word, and this many
+/// questions unanswered, this far apart: ten seconds.
+pub(super) const IDLE: Duration = Duration::from_secs(4);
+pub(super) const QUESTIONS: u32 = 3;
+pub(super) const APART: Duration = Duration::from_secs(2);
 
 /// One kind of server.
 pub(super) trait Backend: Send + Sync + 'static {
@@ -84,6 +93,22 @@ pub(super) enum Key {
 
 impl Key {
     pub(super) const BOTH: [Self; 2] = [Self::Lease, Self::Requests];
+}
+
+/// What the two are called. No lock name has a colon in it.
+pub(super) fn keys(lease: String) -> [String; 2] {
+    let requests = format!("{lease}:request");
+    [lease, requests]
+}
+
+/// A number that tells one change from all others, where the server has none that
+/// never comes back.
+#[cfg(any(feature = "postgres", feature = "redis"))]
+pub(super) fn nonce() -> Result<u64, StoreError> {
+    let mut bytes = [0; 8];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .map_err(|e| StoreError::lasting(format!("no random numbers: {e}")))?;
+    Ok(u64::from_ne_bytes(bytes))
 }
 
 /// What a key holds.

@@ -3,25 +3,19 @@
 
 use std::path::PathBuf;
 
+use crate::store::remote::dial::Files;
 use crate::store::server::{Server, ServerError};
 
 /// It has no Debug: it knows the password.
 pub(super) struct Access {
     pub(super) login: Option<Login>,
     /// None: no TLS.
-    pub(super) tls: Option<Tls>,
+    pub(super) tls: Option<Files>,
 }
 
 pub(super) struct Login {
     pub(super) user: String,
     pub(super) password: String,
-}
-
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Tls {
-    /// Instead of what this machine trusts.
-    pub(super) cacert: Option<PathBuf>,
-    pub(super) cert_and_key: Option<(PathBuf, PathBuf)>,
 }
 
 impl Access {
@@ -64,7 +58,10 @@ fn login(
     Ok(Some(Login { user, password }))
 }
 
-fn tls(server: &Server, env: impl Fn(&str) -> Option<String>) -> Result<Option<Tls>, ServerError> {
+fn tls(
+    server: &Server,
+    env: impl Fn(&str) -> Option<String>,
+) -> Result<Option<Files>, ServerError> {
     const PARAMS: [(&str, &str); 3] = [
         ("cacert", "ETCDCTL_CACERT"),
         ("cert", "ETCDCTL_CERT"),
@@ -93,8 +90,8 @@ fn tls(server: &Server, env: impl Fn(&str) -> Option<String>) -> Result<Option<T
         (None, None) => None,
         _ => return Err(malformed("cert and key go together: give both or none")),
     };
-    Ok(Some(Tls {
-        cacert,
+    Ok(Some(Files {
+        ca: cacert,
         cert_and_key,
     }))
 }
@@ -137,12 +134,15 @@ mod tests {
         ];
         assert_eq!(access("etcd://h", &env).unwrap().tls, None);
         let tls = access("etcds://h?cacert=/x%20y&key=k", &env).unwrap().tls;
-        let expected = Tls {
-            cacert: Some("/x y".into()),
+        let expected = Files {
+            ca: Some("/x y".into()),
             cert_and_key: Some(("b".into(), "k".into())),
         };
         assert_eq!(tls, Some(expected));
-        assert_eq!(access("etcds://h", &[]).unwrap().tls, Some(Tls::default()));
+        assert_eq!(
+            access("etcds://h", &[]).unwrap().tls,
+            Some(Files::default())
+        );
     }
 
     #[test]

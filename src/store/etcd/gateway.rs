@@ -5,7 +5,6 @@
 
 use std::error::Error;
 use std::io;
-use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -13,24 +12,14 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use rustix::net::sockopt;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio::task::{JoinSet, spawn_blocking};
-use tokio_rustls::TlsConnector;
+use tokio::task::JoinSet;
 use tokio_rustls::rustls;
-use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::access::Tls;
 use crate::store::StoreError;
-use crate::store::remote::tls::client_config;
-
-/// A peer that is gone without a word is noticed after some ten seconds.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(4);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
-const KEEPALIVE_PROBES: u32 = 3;
+use crate::store::remote::dial::{Files, dial, server_name};
 
 /// Closed when dropped.
 pub(in crate::store) struct Gateway {
@@ -64,27 +53,14 @@ impl Gateway {
     pub(super) async fn connect(
         host: &str,
         port: u16,
-        tls: Option<&Tls>,
+        tls: Option<&Files>,
     ) -> Result<Self, StoreError> {
-        let stream = TcpStream::connect((host, port))
-            .await
-            .map_err(|e| lost(&e))?;
-        stay_awake(&stream).map_err(|e| lost(&e))?;
+        let stream = dial(host, port).await.map_err(|e| lost(&e))?;
         let (requests, driver) = match tls {
             None => drive(stream).await?,
-            Some(tls) => {
-                let name = ServerName::try_from(host.to_owned()).map_err(|_| {
-                    StoreError::lasting(format!("{host:?} is no name for a TLS certificate"))
-                })?;
-                let tls = tls.clone();
-                // A renewed certificate counts from the next connection on.
-                let config = spawn_blocking(move || {
-                    let pair = tls.cert_and_key.as_ref();
-                    let pair = pair.map(|(cert, key)| (cert.as_path(), key.as_path()));
-                    client_config(tls.cacert.as_deref(), pair)
-                });
-                let config = config.await.map_err(|e| lost(&e))??;
-                let stream = TlsConnector::from(config).connect(name, stream).await;
+            Some(files) => {
+                let name = server_name(host)?;
+                let stream = files.connector().await?.connect(name, stream).await;
                 drive(stream.map_err(|e| lost(&e))?).await?
             }
         };
@@ -202,15 +178,6 @@ async fn drive<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let mut driver = JoinSet::new();
     driver.spawn(connection);
     Ok((requests, driver))
-}
-
-fn stay_awake(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    sockopt::set_socket_keepalive(stream, true)?;
-    sockopt::set_tcp_keepidle(stream, KEEPALIVE_IDLE)?;
-    sockopt::set_tcp_keepintvl(stream, KEEPALIVE_INTERVAL)?;
-    sockopt::set_tcp_keepcnt(stream, KEEPALIVE_PROBES)?;
-    Ok(())
 }
 
 async fn whole(answer: Response<Incoming>) -> Result<Bytes, StoreError> {

@@ -16,6 +16,7 @@ use tokio_rustls::rustls;
 
 use super::settings::Settings;
 use crate::store::StoreError;
+use crate::store::remote::{APART, IDLE, QUESTIONS};
 
 /// What it takes: a first version that is still looked after by anybody.
 const OLDEST: u32 = 10;
@@ -38,9 +39,9 @@ impl Session {
         // A dead peer is noticed in some ten seconds.
         config
             .application_name("leader-demo")
-            .keepalives_idle(Duration::from_secs(4))
-            .keepalives_interval(Duration::from_secs(2))
-            .keepalives_retries(3)
+            .keepalives_idle(IDLE)
+            .keepalives_interval(APART)
+            .keepalives_retries(QUESTIONS)
             .tcp_user_timeout(Duration::from_secs(10));
         match settings.tls(attempt)? {
             None => Self::over(NoTls, &config).await,

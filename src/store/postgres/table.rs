@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::name::LockName;
 use crate::store::Revision;
-use crate::store::remote::{Key, Put, Stored};
+use crate::store::remote::{Key, Put, Stored, keys};
 
 pub(super) struct Table {
     /// As SQL has it.
@@ -21,7 +21,7 @@ impl Table {
     pub(super) fn new(name: String, lock_name: &LockName, patience: Duration) -> Self {
         let hash = fnv1a(&format!("{name} {lock_name}"));
         Self {
-            rows: [lock_name.to_string(), format!("{lock_name}.request")],
+            rows: keys(lock_name.to_string()),
             channel: format!("leader_demo_{hash:016x}_"),
             name,
             patience,
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn a_notice_is_read_as_it_was_told_and_others_are_not() {
         let table = table();
-        let (key, stored) = table.notice("name.request 3 -7 {\"a\": 1}\n").unwrap();
+        let (key, stored) = table.notice("name:request 3 -7 {\"a\": 1}\n").unwrap();
         assert_eq!(key, Key::Requests);
         assert_eq!(stored.revision.parts(), [3, -7_i64 as u64, 0, 0]);
         assert_eq!(stored.value, b"{\"a\": 1}\n");

@@ -1,35 +1,22 @@
 //! A connection to one server: TCP, TLS, who we are, and whether the server is fit.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::pin::Pin;
-use std::time::Duration;
 
 use redis::aio::{AsyncStream, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, ProtocolVersion, PushInfo};
 use redis::{RedisConnectionInfo, Value};
-use rustix::net::sockopt;
-use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::trouble::{REPLICA, closed, of_io, of_redis};
 use crate::store::StoreError;
-use crate::store::remote::tls;
-
-/// A peer that is gone is noticed after this long without a word, and this many
-/// questions unanswered, this far apart.
-const IDLE: Duration = Duration::from_secs(4);
-const QUESTIONS: u32 = 3;
-const APART: Duration = Duration::from_secs(2);
+use crate::store::remote::dial::{Files, dial, server_name};
 
 /// Where the servers are, and who we are to them.
 pub(super) struct Place {
     pub(super) hosts: Vec<(String, u16)>,
-    pub(super) tls: bool,
-    pub(super) ca: Option<PathBuf>,
-    pub(super) cert_and_key: Option<(PathBuf, PathBuf)>,
+    /// None: no TLS.
+    pub(super) tls: Option<Files>,
     pub(super) user: Option<String>,
     pub(super) password: Option<String>,
     pub(super) database: u32,
@@ -116,35 +103,13 @@ async fn stream(
     attempt: usize,
 ) -> Result<Box<dyn AsyncStream + Send + Unpin>, StoreError> {
     let (host, port) = place.host(attempt);
-    let stream = TcpStream::connect((host, port)).await;
-    let stream = stream.map_err(|e| of_io(&e))?;
-    set_up(&stream).map_err(|e| of_io(&e))?;
-    if !place.tls {
+    let stream = dial(host, port).await.map_err(|e| of_io(&e))?;
+    let Some(files) = &place.tls else {
         return Ok(Box::new(stream));
-    }
-    let Ok(name) = ServerName::try_from(host.to_owned()) else {
-        return Err(StoreError::lasting("no certificate names such a host"));
     };
-    // Read again each time, as they are renewed; and from files, which may be slow.
-    let (ca, cert_and_key) = (place.ca.clone(), place.cert_and_key.clone());
-    let config = tokio::task::spawn_blocking(move || {
-        let cert_and_key = cert_and_key.as_ref();
-        tls::client_config(
-            ca.as_deref(),
-            cert_and_key.map(|(cert, key)| (cert.as_path(), key.as_path())),
-        )
-    });
-    let config = config.await.map_err(|e| StoreError::new(e.to_string()))??;
-    let stream = TlsConnector::from(config).connect(name, stream).await;
+    let name = server_name(host)?;
+    let stream = files.connector().await?.connect(name, stream).await;
     Ok(Box::new(stream.map_err(|e| of_io(&e))?))
-}
-
-fn set_up(stream: &TcpStream) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    sockopt::set_tcp_keepidle(stream, IDLE)?;
-    sockopt::set_tcp_keepintvl(stream, APART)?;
-    sockopt::set_tcp_keepcnt(stream, QUESTIONS)?;
-    Ok(sockopt::set_socket_keepalive(stream, true)?)
 }
 
 /// By what it answers to HELLO.
