@@ -15,7 +15,7 @@ flock 9
 for member in "${members[@]}"; do
     if ! member_runs "$member"; then
         start_member "$member"
-        echo "started $member again: process $(member_pids "$member" | head -n 1)"
+        echo "started $member again"
         exit
     fi
 done
@@ -24,6 +24,5 @@ if [[ $DEMO_STORE = etcd ]]; then
     leader=$(raft_leader)
     [[ -z $leader ]] || member=$leader what=', which led the three'
 fi
-pid=$(member_pids "$member" | head -n 1)
 kill_member "$member"
-echo "kill -KILL $pid ($member$what)"
+echo "kill -KILL $member$what"

@@ -15,16 +15,16 @@ postgres)
     ;;
 *) die "DEMO_STORE '$DEMO_STORE' is no store: use etcd, redis or postgres" ;;
 esac
-# Other clusters than ours.
-unset "${!ETCDCTL_@}"
+# For other servers than ours.
+unset LEADER_DEMO_STORE LEADER_DEMO_STORE_PASSWORD "${!ETCDCTL_@}"
 
 # PostgreSQL refuses to be run by root.
 as=()
 [[ $DEMO_STORE != postgres || $EUID != 0 ]] || as=(setpriv --reuid=65534 --regid=65534 --clear-groups --)
 
-# What start_servers has settled, for other processes: these, the program and the
-# password, so that whoever else is on this machine cannot do with them what he likes.
-url='' ports=() password=''
+# What start_servers has settled, for other processes: these, the program and a
+# password, as others on this machine could do with a server what they like.
+url='' ports=()
 # shellcheck source=/dev/null
 [[ ! -O $lock/settings ]] || . "$lock/settings"
 
@@ -85,32 +85,37 @@ has_ended() { die "$1 has ended: $(tail -n 1 "$lock/$1.log")"; }
 # kill -9, to all of its processes.
 kill_member() {
     local pids shared
-    mapfile -t pids < <(member_pids "$1")
-    ((${#pids[@]})) || return 0
-    # What PostgreSQL would have removed itself.
+    member_runs "$1" || return 0
+    # What PostgreSQL would have removed itself; the file may stop it from starting
+    # again, for a process that init has not reaped yet.
     shared=$(awk 'NR == 7 { print $2 }' "$lock/$1/postmaster.pid" 2>/dev/null) || true
-    kill -KILL "${pids[@]}" 2>/dev/null || true
-    within 3 gone "${pids[@]}" || die "these do not die: ${pids[*]}"
+    # Until then, it may have one more.
+    while mapfile -t pids < <(member_pids "$1") && ((${#pids[@]})); do
+        kill -KILL "${pids[@]}" 2>/dev/null || true
+        within 3 gone "${pids[@]}" || die "these do not die: ${pids[*]}"
+    done
+    rm -f -- "$lock/$1/postmaster.pid"
     [[ -z $shared ]] || ipcrm -m "$shared" 2>/dev/null || true
 }
 
 # In an empty $lock.
 start_servers() {
-    local member
+    local member password said=''
     take_ports 6
     password=$(head -c 16 /dev/urandom | od -An -v -tx1 | tr -d ' \n')
     url=127.0.0.1:${ports[0]}
     case $DEMO_STORE in
-    etcd) url=$url,127.0.0.1:${ports[1]},127.0.0.1:${ports[2]} password='' ;;
+    etcd) url=$url,127.0.0.1:${ports[1]},127.0.0.1:${ports[2]} ;;
     postgres) url=postgres@$url/postgres ;;
     esac
+    # An empty one is one, too.
+    [[ $DEMO_STORE = etcd ]] || export LEADER_DEMO_STORE_PASSWORD=$password
     url=$DEMO_STORE://$url where=$url
     election=(--store "$url" --lock-name "$LOCK_NAME")
-    export LEADER_DEMO_STORE_PASSWORD=$password
     (
         umask 077
-        declare -p url ports LEADER_DEMO_BIN LEADER_DEMO_STORE_PASSWORD >"$lock/settings"
-        printf 'requirepass "%s"\n' "$password" >"$lock/redis.conf"
+        declare -p url ports LEADER_DEMO_BIN "${!LEADER_DEMO_STORE_@}" >"$lock/settings"
+        echo "requirepass $password" >"$lock/redis.conf"
         for member in "${members[@]}"; do
             mkdir -- "$lock/$member"
         done
@@ -119,7 +124,7 @@ start_servers() {
     for member in "${members[@]}"; do
         start_member "$member"
     done
-    within 30 answers || die "no answer from $url: $(tail -n 1 "$lock"/*.log)"
+    within 30 answers || die "$url does not answer: ${said%%$'\n'*}"
 }
 
 create_database() {
@@ -131,13 +136,13 @@ create_database() {
     rm -- "$file"
 }
 
-# Also, for now, that nobody leads.
+# Whether they do; what is said of it is in said. That nobody leads is an answer.
 answers() {
     local member status=0
     for member in "${members[@]}"; do
         member_runs "$member" || has_ended "$member"
     done
-    "$LEADER_DEMO_BIN" status "${election[@]}" &>/dev/null || status=$?
+    said=$("$LEADER_DEMO_BIN" status "${election[@]}" 2>&1) || status=$?
     ((status == 0 || status == 3))
 }
 
