@@ -11,12 +11,14 @@ redis) members=(redis) programs=(redis-server) packages=redis-server ;;
 postgres)
     members=(postgres) programs=(postgres initdb) packages=postgresql
     # Debian has them beside the path.
-    PATH=$PATH$(printf ':%s' /usr/lib/postgresql/*/bin)
+    for bin in /usr/lib/postgresql/*/bin; do
+        PATH+=:$bin
+    done
     ;;
 *) die "DEMO_STORE '$DEMO_STORE' is no store: use etcd, redis or postgres" ;;
 esac
-# For other servers than ours.
-unset LEADER_DEMO_STORE LEADER_DEMO_STORE_PASSWORD "${!ETCDCTL_@}"
+# For other elections than ours.
+unset LEADER_DEMO_SHARED_DIR LEADER_DEMO_STORE LEADER_DEMO_STORE_PASSWORD "${!ETCDCTL_@}"
 
 # PostgreSQL refuses to be run by root.
 as=()
