@@ -5,8 +5,8 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help build demo run run-node1 run-node2 run-node3 demo-parallel kill-demo \
-	test test-coverage test-race sim sim-scale stress-run chaos fuzz mutants bench bench-peers deps-peers profile check install uninstall clean
+.PHONY: help build demo run run-node1 run-node2 run-node3 demo-parallel demo-etcd demo-redis demo-postgres kill-demo \
+	test test-coverage test-stores test-race sim sim-scale stress-run chaos fuzz mutants bench bench-peers deps-peers deps-stores profile check install uninstall clean
 
 # Which lock, for every target that runs nodes; unset, the program's defaults.
 ifdef LOCK_DIR
@@ -49,14 +49,23 @@ run-node1 run-node2 run-node3: run-node%: ## A node each, for three terminals
 demo-parallel: ## Three nodes in tmux, and what to try (without tmux: right here)
 	@scripts/demo-parallel.sh
 
-kill-demo: ## Stop the demo's nodes and remove its lock directory
-	@scripts/kill-demo.sh
+demo-etcd: ## The same on three etcd members of its own, and a key that kills one
+demo-redis demo-postgres: ## The same on one server of its own, and a key that kills it
+demo-etcd demo-redis demo-postgres: demo-%:
+	@DEMO_STORE=$* scripts/demo-parallel.sh
+
+kill-demo: ## Stop the demos' nodes and servers, and remove what they kept
+	@scripts/kill-demo.sh all
 
 test: ## All tests
 	cargo test
 
 test-coverage: ## Which lines the tests run, file by file (installs what it needs)
 	@scripts/coverage.sh
+
+test-stores: ## All tests of etcd, Redis and PostgreSQL, on real servers (deps-stores)
+	cargo test --features full --test store_contract --test store_faults \
+		--test store_etcd --test store_redis --test store_postgres --test store_cli
 
 test-race: ## Every interleaving of the rules; ROUNDS=5 of the concurrency tests
 	MODEL_DEPTH=deep cargo test --release --lib model -- --nocapture
@@ -99,6 +108,9 @@ bench-peers: ## Beside etcd, Redis, ZooKeeper, PostgreSQL: nine minutes; writes 
 
 deps-peers: ## Install what bench-peers compares with (Debian packages)
 	@scripts/deps-peers.sh
+
+deps-stores: ## Install the servers of test-stores and the demos (Debian packages)
+	@scripts/deps-stores.sh
 
 check: ## What CI runs: formatting, lints, documentation, tests
 	cargo fmt --check

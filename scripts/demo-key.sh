@@ -5,7 +5,7 @@ set -euo pipefail
 # shellcheck source=scripts/common.sh
 . "$(dirname -- "$0")/common.sh"
 
-ask_leader() { "$LEADER_DEMO_BIN" "$1" --lock-dir "$LOCK_DIR" --lock-name "$LOCK_NAME"; }
+ask_leader() { "$LEADER_DEMO_BIN" "$1" "${election[@]}"; }
 
 # Nodes that run take no notice of Enter; the view neither.
 start_again() { for pane in 0 1 2; do demo_tmux send-keys -t "demo:0.$pane" Enter; done; }
@@ -19,8 +19,9 @@ act() {
     h) ask_leader hand-over ;;
     r) ask_leader resign ;;
     a) start_again ;;
+    m) "$here/kill-server.sh" ;;
     q) "$here/kill-demo.sh" ;;
-    *) die "usage: demo-key.sh k|s|c|i|h|r|a|q" ;;
+    *) die "usage: demo-key.sh k|s|c|i|h|r|a|m|q" ;;
     esac
 }
 

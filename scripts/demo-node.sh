@@ -29,8 +29,8 @@ run() {
     local status=0
     # The shell has its own word on a killed child; ours is below.
     {
-        env "$mark" "$LEADER_DEMO_BIN" --node-id "$name" --lock-dir "$LOCK_DIR" \
-            --lock-name "$LOCK_NAME" --lease-duration "$LEASE_DURATION" 2>&3 || status=$?
+        env "$mark" "$LEADER_DEMO_BIN" --node-id "$name" "${election[@]}" \
+            --lease-duration "$LEASE_DURATION" 2>&3 || status=$?
     } 3>&2 2>/dev/null
     if ((status > 128)); then
         echo "[$name] killed by SIG$(kill -l "$status")" >&2

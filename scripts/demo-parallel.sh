@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Three nodes, one leader: in tmux; without tmux or a terminal, right here.
-# LOCK_DIR, LOCK_NAME and LEASE_DURATION are the flags of leader-demo.
+# LOCK_DIR, LOCK_NAME and LEASE_DURATION are the flags of leader-demo. With
+# DEMO_STORE, on servers of its own: etcd, redis or postgres.
 set -euo pipefail
 # shellcheck source=scripts/common.sh
 . "$(dirname -- "$0")/common.sh"
@@ -8,11 +9,24 @@ set -euo pipefail
 # Once, before three nodes would each want to.
 build() {
     if [[ -z ${LEADER_DEMO_BIN:-} ]]; then
-        LEADER_DEMO_BIN=$(cd "$here/.." && cargo build --bin leader-demo --message-format=json-render-diagnostics |
+        LEADER_DEMO_BIN=$(cd "$here/.." &&
+            cargo build --bin leader-demo ${DEMO_STORE:+--features "$DEMO_STORE"} --message-format=json-render-diagnostics |
             sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')
     fi
     export LEADER_DEMO_BIN
     [[ -x $LEADER_DEMO_BIN ]] || die "LEADER_DEMO_BIN '$LEADER_DEMO_BIN' is not a program"
+}
+
+# What the nodes need. Servers do not end by themselves.
+prepare() {
+    [[ -z $DEMO_STORE ]] || need_servers
+    build
+    if [[ -n $DEMO_STORE ]]; then
+        mkdir -m 711 -- "$lock" ||
+            die "the demo on $where already runs, or was not cleaned up: ${with}make kill-demo ends it"
+        trap '"$here/kill-demo.sh" >/dev/null' EXIT
+        start_servers
+    fi
 }
 
 # --- in tmux ---
@@ -20,6 +34,12 @@ build() {
 # What the keys do, for the line at the bottom: all of it, or what fits 80 columns.
 long='k kill -9 the leader  s SIGSTOP it  c SIGCONT  i Ctrl+C it  h hand over  r resign  a start again  d leave  q end all'
 short='k kill -9  s stop  c cont  h hand over  r resign  a again  d leave  q end'
+if [[ -n $DEMO_STORE ]]; then
+    server='the server'
+    [[ $DEMO_STORE != etcd ]] || server='an etcd member'
+    long="m kill -9 $server, start it  $long"
+    short="m ${server##* }  k kill -9  s stop  c cont  h hand over  r resign  a again  q end"
+fi
 
 # Above each pane its title; above the view, for a while, what a key has done.
 title=' #{?#{&&:#{pane_at_bottom},#{@said}},#[reverse] #{@said} #[noreverse],#{pane_title}} '
@@ -45,7 +65,7 @@ open_session() {
         bind -n Tab select-pane -t :.+ \; bind -n d detach-client \; \
         new-session -d -s demo -x "$columns" -y "$rows" -- "$here/demo-node.sh" node-1 \; \
         select-pane -T node-1
-    for key in k s c i h r a q; do
+    for key in k s c i h r a q ${DEMO_STORE:+m}; do
         demo_tmux bind -n "$key" run-shell -b "$(printf %q "$here/demo-key.sh") $key"
     done
     for name in node-2 node-3; do
@@ -60,13 +80,18 @@ open_session() {
 
 run_in_tmux() {
     if ! demo_session_exists; then
-        build
+        prepare
         open_session
+        trap - EXIT
     fi
     demo_tmux attach -t demo || true
     if demo_session_exists; then
-        echo "The demo goes on: ${with}make demo-parallel returns to it, ${with}make kill-demo ends it."
-    elif [[ -d $lock ]]; then
+        echo "The demo goes on: ${with}make $target returns to it, ${with}make kill-demo ends it."
+        return
+    fi
+    # Also if the session was not ended by the demo.
+    [[ -z $DEMO_STORE || ! -d $lock ]] || "$here/kill-demo.sh"
+    if [[ -d $lock ]]; then
         echo "The demo has ended; $lock is still there: ${with}make kill-demo says why."
     else
         echo 'The demo has ended.'
@@ -93,10 +118,15 @@ signal_nodes() {
 }
 
 run_here() {
-    build
+    local soon='at once'
+    prepare
+    [[ -z $DEMO_STORE ]] || soon="after $LEASE_DURATION"
+    echo "Three nodes on $where. Ctrl+C stops them all. From another terminal:"
+    if [[ -n $DEMO_STORE ]]; then
+        echo "  ${with}scripts/kill-server.sh          kill a server with -9; the next time, start it again"
+    fi
     cat <<EOT
-Three nodes on $lock. Ctrl+C stops them all. From another terminal:
-  ${with}scripts/kill-leader.sh -9       kill the leader: another leads at once
+  ${with}scripts/kill-leader.sh -9       kill the leader: another leads $soon
   ${with}scripts/kill-leader.sh -STOP    freeze it: another leads after $LEASE_DURATION
   ${with}scripts/kill-leader.sh -CONT    wake it: it steps down before anything else
 
@@ -117,7 +147,7 @@ EOT
 if [[ -t 0 && -t 1 ]] && command -v tmux >/dev/null; then
     run_in_tmux
 elif demo_session_exists || [[ -n $(demo_nodes) ]]; then
-    die "the demo on $lock already runs (processes $(demo_nodes | xargs)): ${with}make kill-demo ends it"
+    die "the demo on $where already runs (processes $(demo_nodes | xargs)): ${with}make kill-demo ends it"
 else
     run_here
 fi

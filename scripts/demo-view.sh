@@ -7,9 +7,11 @@ set -euo pipefail
 
 # The view takes Ctrl+C for a key; before it does, this is not to end alone.
 trap : INT
+# Servers do not end with the session, as nodes do. Who closed it reads nothing more.
+[[ -z $DEMO_STORE ]] || trap 'exec &>/dev/null' HUP
 
 status=0
-"$LEADER_DEMO_BIN" watch --lock-dir "$LOCK_DIR" --lock-name "$LOCK_NAME" || status=$?
+"$LEADER_DEMO_BIN" watch "${election[@]}" || status=$?
 if ((status && status != 130)); then
     echo "The view has ended with exit code $status. Enter stops the demo" >&2
     read -r || true

@@ -1,28 +1,13 @@
 #!/usr/bin/env bash
 # Ends the demo: stops its nodes, and removes the lock directory unless another
-# node still uses it. Nothing else may ever remove that.
+# node still uses it. Nothing else may ever remove that. On a store (DEMO_STORE),
+# kills its servers and removes what they kept.
+#
+# kill-demo.sh all: also those on stores, where DEMO_STORE does not say which.
 set -euo pipefail
+shopt -s extglob nullglob
 # shellcheck source=scripts/common.sh
 . "$(dirname -- "$0")/common.sh"
-
-# Waits up to a number of seconds for a command to succeed.
-within() {
-    local tries=$(($1 * 20))
-    shift
-    until "$@"; do
-        ((tries-- > 0)) || return 1
-        sleep 0.05
-    done
-}
-
-# Dying takes a moment, in which a process has lost its environment but not yet
-# its files.
-gone() {
-    local pid
-    for pid in "$@"; do
-        [[ $(state_of "$pid") = [ZX]* || ! -e /proc/$pid ]] || return 1
-    done
-}
 
 stop_nodes() {
     local pids
@@ -53,7 +38,7 @@ unused() {
 
 remove_lock() {
     [[ -d $lock && ! -L $lock ]] || return 0
-    if ! within 1 unused; then
+    if [[ -z $DEMO_STORE ]] && ! within 1 unused; then
         echo "Kept $lock: another node still uses it ($(all_nodes | xargs ps -o pid=,args= -p))."
         return
     fi
@@ -64,10 +49,18 @@ remove_lock() {
     echo "Removed $lock."
 }
 
+others=()
+if [[ ${1:-} = all && -z $DEMO_STORE ]]; then
+    others=("$(realpath -m -- "${TMPDIR:-/tmp}")/$LOCK_NAME".@(etcd|redis|postgres))
+fi
+for other in "${others[@]}"; do
+    [[ ! -O $other ]] || DEMO_STORE=${other##*.} "$here/kill-demo.sh"
+done
 if [[ -z $(demo_nodes) && ! -e $lock ]]; then
-    echo "Nothing to stop: no demo, and no $lock."
+    ((${#others[@]})) || echo "Nothing to stop: no demo, and no $lock."
 fi
 stop_nodes
+[[ -z $DEMO_STORE ]] || stop_servers
 remove_lock
 # Last, because this may run in one of its panes.
 if demo_session_exists; then

@@ -18,13 +18,13 @@ if [[ $signal = -CONT ]]; then
             found=yes
         fi
     done
-    [[ -n ${found:-} ]] || die "no node on $lock is stopped"
+    [[ -n ${found:-} ]] || die "no node of $where is stopped"
     exit
 fi
 
-read_leader || die "nobody leads on $lock"
+read_leader || die "nobody leads on $where"
 # The record is only as good as who wrote it: signal no process that has
 # nothing to do with this lock.
-grep -qx "$leader_pid" < <(all_nodes) || die "process $leader_pid, of which $lock speaks, is no node here"
+grep -qx "$leader_pid" < <(all_nodes) || die "process $leader_pid, of which $where speaks, is no node here"
 kill "$signal" "$leader_pid"
 echo "kill $signal $leader_pid"

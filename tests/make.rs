@@ -4,10 +4,12 @@
 
 mod common;
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
 use common::Cluster;
+use common::servers::{self, redis::Redis};
 use common::shell::{
     Screen, eventually, eventually_some, processes_with, tmux, tmux_is_installed,
     without_the_developers_settings,
@@ -20,10 +22,11 @@ const LONG: &str = "10m";
 /// A lease that a test can wait for.
 const SHORT: &str = "2s";
 
-/// A demo on a lock directory of its own.
+/// A demo on a lock directory or a server of its own.
 struct Demo {
     dir: TempDir,
     lease_duration: &'static str,
+    store: Option<&'static str>,
 }
 
 impl Demo {
@@ -31,7 +34,18 @@ impl Demo {
         Self {
             dir: tempfile::tempdir().unwrap(),
             lease_duration,
+            store: None,
         }
+    }
+
+    /// Of `make demo-STORE`.
+    fn on(store: &'static str) -> Self {
+        let mut demo = Self::new(SHORT);
+        demo.store = Some(store);
+        // PostgreSQL is started as somebody else, by root.
+        let open = std::fs::Permissions::from_mode(0o711);
+        std::fs::set_permissions(demo.dir.path(), open).unwrap();
+        demo
     }
 
     fn lock_dir(&self) -> PathBuf {
@@ -39,12 +53,18 @@ impl Demo {
     }
 
     fn lock(&self) -> PathBuf {
-        self.lock_dir().join("leader-election-demo.lock")
+        match self.store {
+            None => self.lock_dir().join("leader-election-demo.lock"),
+            Some(store) => self
+                .dir
+                .path()
+                .join(format!("leader-election-demo.{store}")),
+        }
     }
 
     /// What the scripts take from the environment. Every process of the demo
     /// has it in its own, which is how the tests find them.
-    fn variables(&self) -> [(&'static str, String); 5] {
+    fn variables(&self) -> [(&'static str, String); 6] {
         [
             ("LOCK_DIR", self.lock_dir().display().to_string()),
             ("LEASE_DURATION", self.lease_duration.into()),
@@ -54,6 +74,7 @@ impl Demo {
                 env!("CARGO_BIN_EXE_leader-demo").to_owned(),
             ),
             ("TMUX_TMPDIR", self.dir.path().display().to_string()),
+            ("TMPDIR", self.dir.path().display().to_string()),
         ]
     }
 
@@ -93,7 +114,19 @@ impl Demo {
 
     fn processes(&self) -> Vec<Pid> {
         let mark = format!("LOCK_DIR={}", self.lock_dir().display());
-        processes_with(&mark)
+        [processes_with(&mark), self.servers()].concat()
+    }
+
+    /// The processes that work where the servers' data is: some overwrite their
+    /// environment.
+    fn servers(&self) -> Vec<Pid> {
+        let of = |entry: std::fs::DirEntry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            let works_in = std::fs::read_link(entry.path().join("cwd")).ok()?;
+            Pid::from_raw(pid).filter(|_| works_in.starts_with(self.dir.path()))
+        };
+        let all = std::fs::read_dir("/proc").unwrap();
+        all.flatten().filter_map(of).collect()
     }
 
     fn nodes(&self) -> Vec<Pid> {
@@ -163,9 +196,13 @@ impl Demo {
 
     fn assert_nothing_is_left(&self) {
         eventually("no process is left", || self.processes().is_empty());
-        let left: Vec<_> = std::fs::read_dir(self.lock_dir())
-            .unwrap()
+        // tmux has its sockets here; a file `output` is the test's own.
+        let left: Vec<_> = [self.dir.path(), &self.lock_dir()]
+            .into_iter()
+            .flat_map(std::fs::read_dir)
             .flatten()
+            .flatten()
+            .filter(|entry| entry.file_name().to_string_lossy().contains("election"))
             .collect();
         assert!(left.is_empty(), "{left:?}");
     }
@@ -218,7 +255,7 @@ fn text(output: &Output) -> String {
     String::from_utf8([&output.stdout[..], &output.stderr].concat()).unwrap()
 }
 
-const TARGETS: [&str; 26] = [
+const TARGETS: [&str; 31] = [
     "help",
     "build",
     "demo",
@@ -227,9 +264,13 @@ const TARGETS: [&str; 26] = [
     "run-node2",
     "run-node3",
     "demo-parallel",
+    "demo-etcd",
+    "demo-redis",
+    "demo-postgres",
     "kill-demo",
     "test",
     "test-coverage",
+    "test-stores",
     "test-race",
     "sim",
     "sim-scale",
@@ -240,6 +281,7 @@ const TARGETS: [&str; 26] = [
     "bench",
     "bench-peers",
     "deps-peers",
+    "deps-stores",
     "profile",
     "check",
     "install",
@@ -289,6 +331,7 @@ fn a_lock_name_that_leaves_the_lock_dir_is_refused_by_every_script() {
         "demo-parallel",
         "kill-demo",
         "kill-leader",
+        "kill-server",
         "demo-key",
         "demo-view",
     ] {
@@ -581,4 +624,132 @@ fn kill_leader_signals_no_process_that_is_not_a_node_on_this_lock() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output).contains("no node here"), "{output:?}");
     assert!(bystander.is_alive());
+}
+
+/// False, and the reader is told, where there is no such demo.
+fn is_built(with_the_store: bool) -> bool {
+    if !with_the_store {
+        common::skip("it is built without this store: --features full");
+    }
+    with_the_store && tmux_is_installed()
+}
+
+/// Starts a demo on a server, and waits for all of it.
+fn screen_on_a_server(demo: &Demo) -> Screen {
+    let screen = demo.screen(200, 50);
+    let store = demo.store.unwrap();
+    screen.type_line(&format!("demo demo-{store}"));
+    screen.until_it_shows(&[
+        "node-1 ─",
+        "who leads ─",
+        &format!("{store}://"),
+        "m kill -9",
+        "Status: LEADER",
+        "lease ━━",
+    ]);
+    screen
+}
+
+/// Kills the leader, then the one server there is, and starts it again.
+fn kill_both(demo: &Demo, screen: &Screen) {
+    let store = demo.store.unwrap();
+    screen.press("k");
+    screen.until_it_shows(&["killed by SIGKILL", "(term 2)"]);
+    assert_eq!(demo.nodes().len(), 2);
+    screen.press("a");
+    eventually("three nodes again", || demo.nodes().len() == 3);
+
+    screen.press("m");
+    screen.until_it_shows(&[&format!("kill -KILL {store}")]);
+    assert_eq!(demo.servers(), []);
+    eventually("the leader steps down", || {
+        demo.nodes_said().contains("LOST LEADERSHIP")
+    });
+    screen.press("m");
+    screen.until_it_shows(&[&format!("started {store} again"), "(term 3)"]);
+    assert_eq!(demo.nodes().len(), 3);
+}
+
+#[test]
+fn the_demo_on_redis_survives_its_leader_and_its_server() {
+    if !is_built(cfg!(feature = "redis")) || !Redis::is_here() {
+        return;
+    }
+    let demo = Demo::on("redis");
+    let screen = screen_on_a_server(&demo);
+    kill_both(&demo, &screen);
+    screen.press("q");
+    screen.until_it_shows(&["The demo has ended"]);
+    demo.assert_nothing_is_left();
+}
+
+#[test]
+fn the_demo_on_postgres_survives_its_leader_and_its_server_but_not_its_session() {
+    if !is_built(cfg!(feature = "postgres")) || !servers::postgres::is_here() {
+        return;
+    }
+    let demo = Demo::on("postgres");
+    let screen = screen_on_a_server(&demo);
+    kill_both(&demo, &screen);
+    screen.press("d");
+    screen.until_it_shows(&["The demo goes on"]);
+    demo.tmux("kill-server");
+    demo.assert_nothing_is_left();
+}
+
+#[test]
+fn the_demo_on_etcd_goes_on_without_a_member() {
+    if !is_built(cfg!(feature = "etcd")) || !servers::etcd::is_here() {
+        return;
+    }
+    let demo = Demo::on("etcd");
+    let screen = screen_on_a_server(&demo);
+    assert_eq!(demo.servers().len(), 3);
+    screen.press("m");
+    screen.until_it_shows(&["kill -KILL m", ", which led the three"]);
+    assert_eq!(demo.servers().len(), 2);
+    screen.press("k");
+    screen.until("another leader", |_| {
+        demo.nodes_said().matches("BECAME LEADER").count() >= 2
+    });
+    screen.press("m");
+    screen.until_it_shows(&["started m", " again"]);
+    assert_eq!(demo.servers().len(), 3);
+
+    screen.press("d");
+    screen.until_it_shows(&["make demo-etcd returns to it"]);
+    let killed = demo.make("kill-demo");
+    assert!(killed.status.success(), "{killed:?}");
+    assert!(text(&killed).contains("Stopped 2 nodes"), "{killed:?}");
+    demo.assert_nothing_is_left();
+}
+
+#[test]
+fn a_demo_whose_server_is_missing_says_what_to_install_and_starts_nothing() {
+    // Not PostgreSQL: Debian has it beside the path.
+    for (store, package) in [
+        ("etcd", "etcd-server etcd-client"),
+        ("redis", "redis-server"),
+    ] {
+        let demo = Demo::on(store);
+        let bin = demo.dir.path().join("bin");
+        std::fs::create_dir(&bin).unwrap();
+        for tool in [
+            "bash", "cksum", "cut", "dirname", "grep", "realpath", "tmux",
+        ] {
+            let found = ["/usr/bin", "/bin"].map(|dir| PathBuf::from(dir).join(tool));
+            if let Some(path) = found.iter().find(|path| path.is_file()) {
+                std::os::unix::fs::symlink(path, bin.join(tool)).unwrap();
+            }
+        }
+        let mut command = demo.command("bash", &["scripts/demo-parallel.sh"]);
+        let output = command.env("PATH", &bin).env("DEMO_STORE", store).output();
+        let output = output.unwrap();
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        let install = format!("is missing: apt-get install {package} (");
+        assert!(said.contains(&install), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        demo.assert_nothing_is_left();
+    }
 }

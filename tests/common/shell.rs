@@ -120,7 +120,7 @@ pub fn without_the_developers_settings(program: &str) -> Command {
     command.current_dir(env!("CARGO_MANIFEST_DIR"));
     for (name, _) in std::env::vars() {
         let set = ["TMUX", "NO_COLOR", "NODE_ID", "ARGS", "RUST_LOG"].contains(&&*name);
-        let prefixed = ["LEADER_DEMO_", "LOCK_", "LEASE_", "MAKE"]
+        let prefixed = ["LEADER_DEMO_", "DEMO_", "LOCK_", "LEASE_", "MAKE"]
             .iter()
             .any(|prefix| name.starts_with(prefix));
         if set || prefixed {
