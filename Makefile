@@ -115,12 +115,12 @@ deps-stores: ## Install the servers of test-stores and the demos (Debian package
 check: ## What CI runs: formatting, lints, documentation, tests
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	@for feature in '' completions http simulate view; do \
+	@for feature in '' completions etcd http postgres redis simulate view full; do \
 		echo "cargo clippy, with feature '$$feature' alone"; \
 		cargo clippy --quiet --locked --all-targets --no-default-features --features "$$feature" -- -D warnings || exit; \
 	done
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps
-	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory test test-stores
 
 profile: ## A flame graph of a node at work: DURATION=10s (needs perf and inferno)
 	@scripts/profile.sh
