@@ -40,7 +40,8 @@ impl Demo {
 
     /// Of `make demo-STORE`.
     fn on(store: &'static str) -> Self {
-        let mut demo = Self::new(SHORT);
+        // Less, and a server that others keep busy costs a leadership.
+        let mut demo = Self::new("5s");
         demo.store = Some(store);
         // PostgreSQL is started as somebody else, by root.
         let open = std::fs::Permissions::from_mode(0o711);
@@ -658,6 +659,7 @@ fn kill_both(demo: &Demo, screen: &Screen) {
     assert_eq!(demo.nodes().len(), 2);
     screen.press("a");
     eventually("three nodes again", || demo.nodes().len() == 3);
+    screen.until_it_shows(&["Status: LEADER"]);
 
     screen.press("m");
     screen.until_it_shows(&[&format!("kill -KILL {store}")]);

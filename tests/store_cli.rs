@@ -11,7 +11,7 @@ use serde_json::Value;
 mod common;
 
 use common::run::{LONG, Runs, SHORT, eventually, is_alive, send};
-use common::{Cluster, assert_one_leader_at_a_time, binary};
+use common::{Cluster, assert_one_leader_at_a_time};
 
 /// A server that all tests share, and its URL; none where it is not installed.
 trait Place {
@@ -215,6 +215,7 @@ every_place! {
 #[cfg(feature = "redis")]
 mod secrets {
     use super::*;
+    use common::binary;
     use common::servers::redis::Redis;
 
     const PASSWORD: &str = "swordfish";
@@ -261,6 +262,12 @@ mod secrets {
             );
         }
         assert!(!shows(says(&run).as_bytes()), "{}", says(&run));
+        let help = binary()
+            .arg("--help")
+            .env("LEADER_DEMO_STORE", &url)
+            .output()
+            .unwrap();
+        assert!(!shows(&help.stdout), "{}", says(&help));
         // Nor while it runs, by those who may see no more than that.
         let node = cluster.leader("n");
         let seen = std::fs::read(format!("/proc/{}/cmdline", node.pid())).unwrap();

@@ -229,7 +229,6 @@ async fn a_store_that_is_away_for_longer_than_a_lease_has_a_leader_again<P: Plac
     network.becomes(Network::Well);
     let back = clock::now();
     until("one leads again", &nodes, one_leads).await;
-    let Timing { .. } = timing();
     let waited = clock::now().since(back);
     let bound = timing().lease_duration() + timing().retry_period() * 2;
     // Twice that: this machine has other things to do.
@@ -239,10 +238,12 @@ async fn a_store_that_is_away_for_longer_than_a_lease_has_a_leader_again<P: Plac
 async fn a_slow_store_costs_no_leadership<P: Place>() {
     let world = World::<P>::new();
     let network = world.network();
-    let node = world.node("a", &network);
+    // Long enough that only the store is slow, and not this machine.
+    let timing = Timing::new(Duration::from_secs(5), None, None).unwrap();
+    let node = world.node_with("a", &network, timing);
     until("it leads", &[&node], || node.is_leader()).await;
-    network.becomes(Network::Slow(timing().retry_period() / 8));
-    let until_then = clock::now() + timing().lease_duration() * 2;
+    network.becomes(Network::Slow(timing.retry_period() / 8));
+    let until_then = clock::now() + timing.renew_deadline() * 2;
     while clock::now() < until_then {
         assert!(node.is_leader(), "in term {:?}", node.term());
         tokio::time::sleep(Duration::from_millis(5)).await;
