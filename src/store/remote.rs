@@ -455,3 +455,6 @@ impl<B: Backend> LeaseStore for Register<B> {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests;
