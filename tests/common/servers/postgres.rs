@@ -209,6 +209,7 @@ impl Postgres {
     /// `kill -9` to all of it.
     pub fn kill(&self) {
         let all = self.processes();
+        let shared = self.shared_memory();
         self.process().take();
         for pid in &all {
             // Those that saw it die are gone already.
@@ -218,6 +219,17 @@ impl Postgres {
             all.iter()
                 .all(|pid| !Path::new(&format!("/proc/{}", pid.as_raw_pid())).exists())
         });
+        // It would have removed that itself.
+        if let Some(id) = shared {
+            let _ = Command::new("ipcrm").args(["-m", &id]).output();
+        }
+    }
+
+    /// The id of what its processes share, as in its own notes.
+    fn shared_memory(&self) -> Option<String> {
+        let notes = std::fs::read_to_string(self.dir.path().join("data/postmaster.pid")).ok()?;
+        let shared = notes.lines().nth(6)?.split_whitespace().nth(1)?;
+        Some(shared.to_owned())
     }
 
     /// On the same port, with what it had.
