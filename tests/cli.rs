@@ -659,3 +659,23 @@ fn a_reader_that_goes_away_is_a_quiet_stop() {
     let mut next = Cluster::at(dir.path(), &[]).start("next");
     assert_eq!(next.until("elected")["acquired"], "vacant");
 }
+
+#[cfg(not(any(feature = "etcd", feature = "postgres", feature = "redis")))]
+#[test]
+fn a_store_that_is_not_built_in_is_told_with_the_feature_that_has_it() {
+    for (url, feature) in [
+        ("etcds://u:secret@h", "etcd"),
+        ("rediss://:secret@h", "redis"),
+        ("postgres://u:secret@h/db", "postgres"),
+    ] {
+        let output = common::binary()
+            .args(["--node-id=n", "--store", url])
+            .output()
+            .unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+        assert!(error.contains(&format!("--features {feature},")), "{error}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+}
