@@ -6,7 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leader_demo::store::{Content, LeaseStore, Observed, Server, Swap};
-use leader_demo::{Holder, LockName, Node, NodeId, Record, SessionId, State, Term, Timing, clock};
+use leader_demo::{
+    Change, Holder, LockName, Node, NodeId, Record, SessionId, State, Term, Timing, clock,
+};
+
+use rustix::time::{ClockId, clock_gettime};
 
 mod common;
 
@@ -235,6 +239,45 @@ async fn a_store_that_is_away_for_longer_than_a_lease_has_a_leader_again<P: Plac
     assert!(waited < bound * 2, "{waited:?}");
 }
 
+/// In one thread, as the program has it: who spins there steps down never.
+async fn a_store_that_is_gone_is_noticed_and_costs_nothing<P: Place>() {
+    let thread = std::thread::spawn(|| {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_all().build().unwrap().block_on(async {
+            let busy = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
+            let world = World::<P>::new();
+            let network = world.network();
+            // Nobody asks again on this one's connection.
+            let idle = world.store(&network, &timing());
+            idle.read().await.unwrap();
+            let node = world.node("a", &network);
+            until("it leads", &[&node], || node.is_leader()).await;
+            // Until it listens.
+            tokio::time::sleep(timing().retry_period() * 2).await;
+            let mut changes = node.watch();
+            network.becomes(Network::Gone);
+            let revoked = async {
+                while let Some(notice) = changes.next().await {
+                    if matches!(notice.change, Change::Revoked { .. }) {
+                        return;
+                    }
+                }
+                panic!("the node has ended");
+            };
+            tokio::time::timeout(PATIENCE, revoked).await.unwrap();
+            let before = busy();
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            let took = busy() - before;
+            assert!(took < Duration::from_millis(500), "{took:?} of 2 s");
+            network.becomes(Network::Well);
+            until("it leads again", &[&node], || node.is_leader()).await;
+        });
+    });
+    tokio::task::spawn_blocking(|| thread.join().unwrap())
+        .await
+        .unwrap();
+}
+
 async fn a_slow_store_costs_no_leadership<P: Place>() {
     let world = World::<P>::new();
     let network = world.network();
@@ -289,6 +332,7 @@ macro_rules! every_place {
                 a_leader_that_is_cut_off_steps_down_before_another_leads
                 a_store_that_is_away_for_longer_than_a_lease_has_a_leader_again
                 a_slow_store_costs_no_leadership
+                a_store_that_is_gone_is_noticed_and_costs_nothing
                 who_waits_is_woken_and_asks_seldom
             );
         }

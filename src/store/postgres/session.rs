@@ -91,12 +91,17 @@ async fn drive<S>(
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
     while let Some(message) = std::future::poll_fn(|cx| connection.poll_message(cx)).await {
+        let is_last = message.is_err();
         // Nobody may be there to hear it: to answer requests it goes on.
         let _ = match message {
             Ok(AsyncMessage::Notification(notice)) => tell.send(Ok(notice.payload().to_owned())),
             Ok(_) => Ok(()),
             Err(e) => tell.send(Err(e)),
         };
+        // Asked again, it would say the same for ever.
+        if is_last {
+            return;
+        }
     }
 }
 

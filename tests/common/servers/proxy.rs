@@ -19,6 +19,8 @@ pub enum Network {
     Parted,
     /// Everything arrives this much later.
     Slow(Duration),
+    /// All connections are closed, and new ones too.
+    Gone,
 }
 
 pub struct Proxy {
@@ -29,6 +31,7 @@ pub struct Proxy {
 struct Shared {
     network: Mutex<Network>,
     closed: AtomicBool,
+    connections: Mutex<Vec<TcpStream>>,
     /// Pieces that clients sent: a small request is one.
     requests: AtomicUsize,
 }
@@ -46,6 +49,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             network: Mutex::new(Network::Well),
             closed: AtomicBool::new(false),
+            connections: Mutex::default(),
             requests: AtomicUsize::new(0),
         });
         let proxy = Self {
@@ -58,10 +62,15 @@ impl Proxy {
                     return;
                 }
                 // A server that is away: the client is hung up on.
+                if *shared.network.lock().unwrap() == Network::Gone {
+                    continue;
+                }
                 let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else {
                     continue;
                 };
                 let ends = [&client, &server].map(|end| end.try_clone().unwrap());
+                let kept = [&client, &server].map(|end| end.try_clone().unwrap());
+                shared.connections.lock().unwrap().extend(kept);
                 let [client_too, server_too] = ends;
                 let (there, back) = (shared.clone(), shared.clone());
                 std::thread::spawn(move || there.carry(client, server_too, Way::There));
@@ -77,6 +86,11 @@ impl Proxy {
 
     pub fn becomes(&self, network: Network) {
         *self.shared.network.lock().unwrap() = network;
+        if network == Network::Gone {
+            for connection in self.shared.connections.lock().unwrap().drain(..) {
+                let _ = connection.shutdown(Shutdown::Both);
+            }
+        }
     }
 
     /// How many there were until now.
@@ -100,7 +114,7 @@ impl Shared {
 
     fn holds_back(&self, way: Way) -> bool {
         match *self.network.lock().unwrap() {
-            Network::Well | Network::Slow(_) => false,
+            Network::Well | Network::Slow(_) | Network::Gone => false,
             Network::NoAnswers => way == Way::Back,
             Network::Parted => true,
         }
