@@ -66,6 +66,8 @@ test-coverage: ## Which lines the tests run, file by file (installs what it need
 test-stores: ## All tests of etcd, Redis and PostgreSQL, on real servers (deps-stores)
 	cargo test --features full --test store_contract --test store_faults \
 		--test store_etcd --test store_redis --test store_postgres --test store_cli
+	cargo test --features full --lib store::
+	cargo test --features full --test make the_demo_on
 
 test-race: ## Every interleaving of the rules; ROUNDS=5 of the concurrency tests
 	MODEL_DEPTH=deep cargo test --release --lib model -- --nocapture

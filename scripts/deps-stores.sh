@@ -5,5 +5,5 @@ set -euo pipefail
 # shellcheck source=scripts/deps.sh
 . "$(dirname -- "$0")/deps.sh"
 
-install deps-stores 'etcd (etcdctl, too), Redis, PostgreSQL and openssl' \
-    util-linux etcd-server etcd-client redis-server postgresql openssl
+install deps-stores 'etcd (etcdctl, too), Redis, PostgreSQL with PgBouncer, openssl' \
+    util-linux etcd-server etcd-client redis-server postgresql pgbouncer openssl
