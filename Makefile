@@ -57,7 +57,7 @@ demo-etcd demo-redis demo-postgres: demo-%:
 kill-demo: ## Stop the demos' nodes and servers, and remove what they kept
 	@scripts/kill-demo.sh all
 
-test: ## All tests
+test: ## All tests but those on servers
 	cargo test
 
 test-coverage: ## Which lines the tests run, file by file (installs what it needs)
