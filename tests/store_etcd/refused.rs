@@ -140,11 +140,23 @@ async fn tls_is_not_spoken_everywhere() {
     }
     let dir = tempfile::tempdir().unwrap();
     let ca = Certificates::make(dir.path()).ca;
-    let url = |hosts| format!("etcds://u:secret@{hosts}?cacert={}", ca.display());
+    let url = |hosts: &str| format!("etcds://u:secret@{hosts}?cacert={}", ca.display());
     let etcd = Etcd::start(1, &[]);
-    refused(&url(etcd.hosts()), false, "write etcd://").await;
+    refused(&url(&etcd.hosts()), false, "write etcd://").await;
+    refused(&url(&resets()), false, "write etcd://").await;
     let other = answers("HTTP/1.1 400 Bad Request\r\n\r\n");
-    refused(&url(other), true, "write etcd://").await;
+    refused(&url(&other), true, "write etcd://").await;
+}
+
+/// Where a connection is closed before all that was sent is read.
+fn resets() -> String {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.read_exact(&mut [0]).unwrap();
+    });
+    host
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::rustls;
 
 use crate::store::StoreError;
-use crate::store::remote::dial::{Files, dial, server_name};
+use crate::store::remote::dial::{Files, dial, is_closed, server_name};
 
 /// Closed when dropped.
 pub(in crate::store) struct Gateway {
@@ -224,7 +224,7 @@ fn lost(trouble: &(dyn Error + 'static)) -> StoreError {
         Some(e) => StoreError::lasting(format!(
             "no TLS: {e}: see cacert, cert and key in --store, and the server's certificate"
         )),
-        None if causes().any(is_closed) => StoreError::new(
+        None if causes().any(is_closing) => StoreError::new(
             "it closed the connection: it restarts, or only one end speaks TLS (write etcd:// or \
              etcds:// in --store)",
         ),
@@ -235,9 +235,9 @@ fn lost(trouble: &(dyn Error + 'static)) -> StoreError {
     }
 }
 
-fn is_closed(cause: &(dyn Error + 'static)) -> bool {
+fn is_closing(cause: &(dyn Error + 'static)) -> bool {
     if let Some(io) = cause.downcast_ref::<io::Error>() {
-        return io.kind() == io::ErrorKind::UnexpectedEof;
+        return is_closed(io);
     }
     let hyper = cause.downcast_ref::<hyper::Error>();
     hyper.is_some_and(|e| e.is_incomplete_message() || e.is_closed() || e.is_canceled())

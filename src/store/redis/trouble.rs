@@ -9,6 +9,7 @@ use tokio_rustls::rustls;
 
 use super::link::Place;
 use crate::store::StoreError;
+use crate::store::remote::dial::is_closed;
 
 const TOO_OLD: &str = "it is too old: use Redis 6 or newer, or Valkey";
 
@@ -139,9 +140,7 @@ pub(super) fn of_io(error: &io::Error) -> StoreError {
         io::ErrorKind::ConnectionRefused => {
             StoreError::new("nobody listens there: is it running, and is --store right?")
         }
-        io::ErrorKind::UnexpectedEof
-        | io::ErrorKind::ConnectionReset
-        | io::ErrorKind::BrokenPipe => closed(),
+        _ if is_closed(error) => closed(),
         _ => StoreError::new(error.to_string()),
     }
 }
