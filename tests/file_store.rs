@@ -8,14 +8,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use leader_demo::store::{Content, LeaseStore, Life, Observed, Revision, Swap, Wake, Witness};
-use leader_demo::{FileStore, Holder, LockName, NodeId, Record, State, Term};
+use leader_demo::{FileStore, LockName, Record, State, Term};
 use rustix::fs::{CWD, FileType, Mode};
 use tokio::time::timeout;
 
 mod common;
-use common::mounts::Mounted;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+use common::PATIENCE;
+use common::mounts::Mounted;
+use common::record::{held, vacant};
+
 /// Long enough for a wake-up that should not come.
 const A_WHILE: Duration = Duration::from_millis(300);
 
@@ -43,21 +45,6 @@ impl Lease {
     }
 }
 
-fn vacant(term: u64) -> Record {
-    Record {
-        state: State::Vacant { successor: None },
-        ..record(term)
-    }
-}
-
-fn record(term: u64) -> Record {
-    Record {
-        term: Term::new(term).unwrap(),
-        lease_duration: Duration::from_secs(10),
-        state: State::Held(Holder::here(NodeId::new("n").unwrap()).unwrap()),
-    }
-}
-
 async fn swap(
     store: &FileStore,
     expected: Option<Revision>,
@@ -80,7 +67,7 @@ async fn is_conflict(store: &FileStore, expected: Revision, next: Record) -> boo
 async fn the_holder_is_dead_when_the_last_of_its_witnesses_is_gone() {
     let lease = Lease::new();
     let (holder, other) = (lease.open(), lease.open());
-    let mine = record(1);
+    let mine = held(1);
     let (first, witness) = swap(&holder, None, &mine).await;
     let inherited = witness.clone();
     let mut wait = other.changed(first);
@@ -107,7 +94,7 @@ async fn the_holder_is_dead_when_the_last_of_its_witnesses_is_gone() {
 async fn a_free_lock_of_another_boot_says_nothing() {
     for boot_id in [None, Some("another".into())] {
         let lease = Lease::new();
-        let mut theirs = record(1);
+        let mut theirs = held(1);
         if let State::Held(holder) = &mut theirs.state {
             holder.boot_id = boot_id;
         }
@@ -121,7 +108,7 @@ async fn a_free_lock_of_another_boot_says_nothing() {
 #[tokio::test]
 async fn a_free_lock_of_a_file_that_its_writer_did_not_see_says_nothing() {
     let lease = Lease::new();
-    let (_, _witness) = swap(&lease.open(), None, &record(1)).await;
+    let (_, _witness) = swap(&lease.open(), None, &held(1)).await;
     // As through another filesystem over the same data: the same words in
     // another inode, which is not the one that is locked.
     fs::copy(lease.number(1), lease.number(2)).unwrap();
@@ -139,14 +126,14 @@ async fn a_free_lock_of_a_file_that_its_writer_did_not_see_says_nothing() {
 async fn who_slept_through_a_clean_up_takes_no_number_that_was_removed() {
     let lease = Lease::new();
     let (sleeper, other) = (lease.open(), lease.open());
-    let (first, _) = swap(&sleeper, None, &record(1)).await;
-    let theirs = record(2);
+    let (first, _) = swap(&sleeper, None, &held(1)).await;
+    let theirs = held(2);
     let (mut at, _witness) = swap(&other, Some(first), &theirs).await;
     for _ in 0..40 {
         at = swap(&other, Some(at), &theirs).await.0;
     }
     assert!(!lease.number(2).exists(), "it has been cleaned up");
-    assert!(is_conflict(&sleeper, first, record(3)).await);
+    assert!(is_conflict(&sleeper, first, held(3)).await);
     assert!(!lease.number(2).exists(), "and nothing was left there");
     assert_eq!(sleeper.read().await.unwrap().unwrap().revision, at);
 }
@@ -155,7 +142,7 @@ async fn who_slept_through_a_clean_up_takes_no_number_that_was_removed() {
 async fn a_directory_made_again_has_other_revisions_under_the_same_numbers() {
     let lease = Lease::new();
     let (before, after) = (lease.open(), lease.open());
-    let mine = record(1);
+    let mine = held(1);
     let (first, _witness) = swap(&before, None, &mine).await;
     // Kept aside: its inode must not become that of the new one.
     fs::rename(lease.path(), lease.0.path().join("aside")).unwrap();
@@ -165,7 +152,7 @@ async fn a_directory_made_again_has_other_revisions_under_the_same_numbers() {
         "a renewal brings nothing back"
     );
     assert!(!lease.path().exists());
-    let (again, _other) = swap(&after, None, &record(1)).await;
+    let (again, _other) = swap(&after, None, &held(1)).await;
     assert_ne!(again, first);
     assert!(is_conflict(&before, first, mine).await);
     assert_eq!(before.read().await.unwrap().unwrap().revision, again);
@@ -181,15 +168,15 @@ async fn a_revision_of_a_deleted_directory_is_no_revision_of_the_next() {
         let filler = lease.0.path().join("filler");
         fs::write(&filler, "").unwrap();
         let (sleeper, first) = (lease.open(), lease.open());
-        let (before, witness) = swap(&first, None, &record(1)).await;
+        let (before, witness) = swap(&first, None, &held(1)).await;
         assert_eq!(sleeper.read().await.unwrap().unwrap().revision, before);
         drop((first, witness));
         fs::remove_file(filler).unwrap();
         fs::remove_dir_all(lease.path()).unwrap();
         let living = lease.open();
-        let (after, _witness) = swap(&living, None, &record(1)).await;
+        let (after, _witness) = swap(&living, None, &held(1)).await;
         assert_ne!(after, before);
-        assert!(is_conflict(&sleeper, before, record(2)).await);
+        assert!(is_conflict(&sleeper, before, held(2)).await);
         assert_eq!(sleeper.read().await.unwrap().unwrap().revision, after);
     }
 }
@@ -198,7 +185,7 @@ async fn a_revision_of_a_deleted_directory_is_no_revision_of_the_next() {
 async fn an_error_costs_one_wake_up_and_not_the_next() {
     let lease = Lease::new();
     let (holder, other) = (lease.open(), lease.open());
-    let mine = record(1);
+    let mine = held(1);
     let (first, witness) = swap(&holder, None, &mine).await;
     let aside = lease.0.path().join("aside");
     fs::rename(lease.path(), &aside).unwrap();
@@ -217,8 +204,8 @@ async fn an_error_costs_one_wake_up_and_not_the_next() {
 async fn what_was_prepared_for_another_record_is_not_taken_for_this_one() {
     let lease = Lease::new();
     let store = lease.open();
-    store.prepare(record(1));
-    let next = record(2);
+    store.prepare(held(1));
+    let next = held(2);
     let (_, _witness) = swap(&store, None, &next).await;
     let seen = store.read().await.unwrap().unwrap();
     assert_eq!(seen.content, Content::Record(next));
@@ -228,12 +215,12 @@ async fn what_was_prepared_for_another_record_is_not_taken_for_this_one() {
 async fn a_vacancy_is_watched_for_who_takes_it() {
     let lease = Lease::new();
     let (store, other) = (lease.open(), lease.open());
-    let (vacancy, _) = swap(&store, None, &vacant(1)).await;
+    let (vacancy, _) = swap(&store, None, &vacant(1, None)).await;
     assert!(timeout(A_WHILE, other.changed(vacancy)).await.is_err());
 
-    let (vacancy, _) = swap(&store, Some(vacancy), &vacant(1)).await;
+    let (vacancy, _) = swap(&store, Some(vacancy), &vacant(1, None)).await;
     let taken = other.changed(vacancy);
-    let (now, _witness) = swap(&store, Some(vacancy), &record(2)).await;
+    let (now, _witness) = swap(&store, Some(vacancy), &held(2)).await;
     let Ok(Wake::Changed(Some(seen))) = timeout(PATIENCE, taken).await else {
         panic!("nobody was told");
     };
@@ -244,7 +231,7 @@ async fn a_vacancy_is_watched_for_who_takes_it() {
 async fn a_claim_serves_until_its_witness_is_gone_and_never_after() {
     let lease = Lease::new();
     let store = lease.open();
-    let mine = record(1);
+    let mine = held(1);
     let (first, witness) = swap(&store, None, &mine).await;
     drop(witness);
     tidied(&store).await;
@@ -269,7 +256,7 @@ async fn tidied(store: &FileStore) {
 async fn a_claim_that_somebody_removed_is_made_again_and_a_leaders_cannot_be() {
     let lease = Lease::new();
     let store = lease.open();
-    let mine = record(1);
+    let mine = held(1);
     let remove_claims = || {
         for claim in fs::read_dir(lease.path().join("claims")).unwrap() {
             fs::remove_file(claim.unwrap().path()).unwrap();
@@ -290,9 +277,9 @@ async fn a_claim_that_somebody_removed_is_made_again_and_a_leaders_cannot_be() {
 async fn what_sessions_leave_behind_is_collected_and_the_living_are_spared() {
     let lease = Lease::new();
     let (living, dead) = (lease.open(), lease.open());
-    let (first, witness) = swap(&dead, None, &record(1)).await;
+    let (first, witness) = swap(&dead, None, &held(1)).await;
     tidied(&dead).await;
-    living.prepare(record(2));
+    living.prepare(held(2));
     for litter in ["torn", "empty"] {
         fs::write(lease.path().join("claims").join(litter), litter).unwrap();
     }
@@ -301,7 +288,7 @@ async fn what_sessions_leave_behind_is_collected_and_the_living_are_spared() {
     drop((dead, witness));
 
     let third = lease.open();
-    let (_, _witness) = swap(&third, Some(first), &record(2)).await;
+    let (_, _witness) = swap(&third, Some(first), &held(2)).await;
     tidied(&third).await;
     assert_eq!(lease.claims(), 2, "its own, and the one that waits");
 }
@@ -310,7 +297,7 @@ async fn what_sessions_leave_behind_is_collected_and_the_living_are_spared() {
 async fn the_dead_are_collected_on_the_machine_where_they_died_and_on_no_other() {
     let lease = Lease::new();
     let (store, next) = (lease.open(), lease.open());
-    let (first, _witness) = swap(&store, None, &record(1)).await;
+    let (first, _witness) = swap(&store, None, &held(1)).await;
     let here = fs::read_to_string(lease.number(1)).unwrap();
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
     let elsewhere = here.replace(boot.trim(), "another");
@@ -320,7 +307,7 @@ async fn the_dead_are_collected_on_the_machine_where_they_died_and_on_no_other()
         fs::write(&at, claim).unwrap();
         at
     });
-    let (_, _another) = swap(&next, Some(first), &record(2)).await;
+    let (_, _another) = swap(&next, Some(first), &held(2)).await;
     tidied(&next).await;
     assert!(!here.exists());
     assert!(elsewhere.exists());
@@ -330,7 +317,7 @@ async fn the_dead_are_collected_on_the_machine_where_they_died_and_on_no_other()
 async fn a_strangers_fifo_among_the_claims_holds_up_nobody_and_no_link_is_followed() {
     let lease = Lease::new();
     let store = lease.open();
-    let (first, witness) = swap(&store, None, &record(1)).await;
+    let (first, witness) = swap(&store, None, &held(1)).await;
     tidied(&store).await;
     drop((store, witness));
     let [torn, fifo, link] =
@@ -343,7 +330,7 @@ async fn a_strangers_fifo_among_the_claims_holds_up_nobody_and_no_link_is_follow
     symlink(theirs, &link).unwrap();
 
     let next = lease.open();
-    let (_, _witness) = swap(&next, Some(first), &record(2)).await;
+    let (_, _witness) = swap(&next, Some(first), &held(2)).await;
     timeout(PATIENCE, tidied(&next)).await.unwrap();
     assert!(!torn.exists());
     assert!(link.is_symlink());
@@ -359,7 +346,7 @@ async fn what_is_half_written_where_locks_prove_nothing_is_left_alone() {
     let store = FileStore::open(overlay.path(), &LockName::new("x").unwrap()).unwrap();
     let half_written = store.path().join("claims/half-written");
     fs::write(&half_written, "").unwrap();
-    let (_, _witness) = swap(&store, None, &record(1)).await;
+    let (_, _witness) = swap(&store, None, &held(1)).await;
     tidied(&store).await;
     assert!(half_written.exists());
 }
@@ -368,15 +355,18 @@ async fn what_is_half_written_where_locks_prove_nothing_is_left_alone() {
 async fn what_a_killed_asker_leaves_behind_is_collected_by_the_next() {
     let lease = Lease::new();
     let store = lease.open();
-    let (_, _witness) = swap(&store, None, &record(1)).await;
+    let (_, _witness) = swap(&store, None, &held(1)).await;
     let requests = store.requests().unwrap();
-    let asked = requests.swap(None, vacant(1)).await.unwrap();
+    let asked = requests.swap(None, vacant(1, None)).await.unwrap();
     let Swap::Swapped { revision, .. } = asked else {
         panic!("nobody else asks")
     };
     let claims = store.path().join("request.lock/claims");
     fs::write(claims.join("half-written"), "{").unwrap();
-    requests.swap(Some(revision), vacant(1)).await.unwrap();
+    requests
+        .swap(Some(revision), vacant(1, None))
+        .await
+        .unwrap();
     drop(requests);
     let gone = async {
         while fs::read_dir(&claims).unwrap().count() > 0 {
@@ -390,7 +380,7 @@ async fn what_a_killed_asker_leaves_behind_is_collected_by_the_next() {
 async fn an_unreadable_record_may_hide_a_term_for_every_number_it_stands_for() {
     let lease = Lease::new();
     let store = lease.open();
-    let (_, _witness) = swap(&store, None, &record(7)).await;
+    let (_, _witness) = swap(&store, None, &held(7)).await;
     fs::write(lease.number(5), "garbage").unwrap();
     let seen = store.read().await.unwrap().unwrap();
     let floor = Term::new(7 + 4).unwrap();
@@ -407,7 +397,7 @@ async fn what_is_numbered_too_far_above_the_rest_is_a_strangers_and_what_is_not_
     const FARTHEST: u64 = 1 << 40;
     let lease = Lease::new();
     let store = lease.open();
-    let (_, _witness) = swap(&store, None, &record(7)).await;
+    let (_, _witness) = swap(&store, None, &held(7)).await;
     fs::write(lease.number(FARTHEST), "garbage").unwrap();
     let seen = store.read().await.unwrap().unwrap();
     let Content::Garbled { floor, .. } = seen.content else {
@@ -424,10 +414,10 @@ async fn what_is_numbered_too_far_above_the_rest_is_a_strangers_and_what_is_not_
 async fn who_missed_a_revision_is_told_of_it_while_it_is_kept() {
     let lease = Lease::new();
     let store = lease.open();
-    let (first, _) = swap(&store, None, &record(1)).await;
-    let missed = vacant(1);
+    let (first, _) = swap(&store, None, &held(1)).await;
+    let missed = vacant(1, None);
     let (second, _) = swap(&store, Some(first), &missed).await;
-    let (third, _witness) = swap(&store, Some(second), &record(2)).await;
+    let (third, _witness) = swap(&store, Some(second), &held(2)).await;
     let told = lease.open().between(first, third).await.unwrap();
     let missed = Observed {
         revision: second,
@@ -437,9 +427,9 @@ async fn who_missed_a_revision_is_told_of_it_while_it_is_kept() {
     // The numbers of a directory made again continue no earlier ones.
     fs::remove_dir_all(lease.path()).unwrap();
     let again = lease.open();
-    let (mut at, _) = swap(&again, None, &record(1)).await;
+    let (mut at, _) = swap(&again, None, &held(1)).await;
     for _ in 0..2 {
-        at = swap(&again, Some(at), &vacant(1)).await.0;
+        at = swap(&again, Some(at), &vacant(1, None)).await.0;
     }
     assert_eq!(again.between(first, at).await.unwrap(), None);
     drop(store);
@@ -449,10 +439,10 @@ async fn who_missed_a_revision_is_told_of_it_while_it_is_kept() {
 async fn who_lives_in_a_directory_made_again_is_not_who_was_seen_in_the_one_before() {
     let lease = Lease::new();
     let (watcher, store) = (lease.open(), lease.open());
-    let (before, _witness) = swap(&store, None, &record(1)).await;
+    let (before, _witness) = swap(&store, None, &held(1)).await;
     assert_eq!(watcher.life(before).await.unwrap(), Life::Alive);
     fs::remove_dir_all(lease.path()).unwrap();
-    let (now, _another) = swap(&lease.open(), None, &record(1)).await;
+    let (now, _another) = swap(&lease.open(), None, &held(1)).await;
     assert_eq!(watcher.life(now).await.unwrap(), Life::Alive);
     assert_eq!(watcher.life(before).await.unwrap(), Life::Unknown);
 }
@@ -461,7 +451,7 @@ async fn who_lives_in_a_directory_made_again_is_not_who_was_seen_in_the_one_befo
 async fn a_revision_grows_older_until_it_is_renewed_and_has_no_age_when_it_is_another() {
     let lease = Lease::new();
     let store = lease.open();
-    let mine = record(1);
+    let mine = held(1);
     let (first, _witness) = swap(&store, None, &mine).await;
     tokio::time::sleep(A_WHILE).await;
     let age = store.age(first).await.unwrap().unwrap();
@@ -479,7 +469,7 @@ async fn a_revision_grows_older_until_it_is_renewed_and_has_no_age_when_it_is_an
 async fn what_is_no_file_is_no_reason_to_look_again() {
     let lease = Lease::new();
     let store = lease.open();
-    let (_, _witness) = swap(&store, None, &record(1)).await;
+    let (_, _witness) = swap(&store, None, &held(1)).await;
     fs::create_dir(lease.number(2)).unwrap();
     let at = store.read().await.unwrap().unwrap().revision;
     assert!(timeout(A_WHILE, store.changed(at)).await.is_err());
@@ -491,7 +481,7 @@ async fn many_elections_share_one_directory() {
     for name in ["a", "b", "a.request"] {
         let store = FileStore::open(dir.path(), &LockName::new(name).unwrap()).unwrap();
         assert!(store.read().await.unwrap().is_none(), "{name}");
-        let (_, _witness) = swap(&store, None, &record(1)).await;
+        let (_, _witness) = swap(&store, None, &held(1)).await;
     }
 }
 
@@ -504,7 +494,7 @@ async fn on_a_full_disk_the_oldest_makes_room_unless_it_is_one_of_the_last_two()
             return;
         };
         let lease = Lease(tempfile::tempdir_in(disk.path()).unwrap());
-        let (store, mine) = (lease.open(), record(1));
+        let (store, mine) = (lease.open(), held(1));
         let (mut at, _witness) = swap(&store, None, &mine).await;
         for _ in 1..linked {
             at = swap(&store, Some(at), &mine).await.0;

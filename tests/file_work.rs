@@ -9,10 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use leader_demo::store::{LeaseStore, Life, Remains, Revision, Swap, Witness, Work};
-use leader_demo::{FileStore, Holder, LockName, NodeId, Record, State, Term};
+use leader_demo::{FileStore, LockName, Record, State};
 use tokio::time::{sleep, timeout};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+mod common;
+
+use common::PATIENCE;
+use common::record::{held, vacant};
+
 /// Long enough for news that should not come.
 const A_WHILE: Duration = Duration::from_millis(300);
 
@@ -47,21 +51,6 @@ impl Lease {
     }
 }
 
-fn record(term: u64) -> Record {
-    Record {
-        term: Term::new(term).unwrap(),
-        lease_duration: Duration::from_secs(10),
-        state: State::Held(Holder::here(NodeId::new("n").unwrap()).unwrap()),
-    }
-}
-
-fn vacant(term: u64) -> Record {
-    Record {
-        state: State::Vacant { successor: None },
-        ..record(term)
-    }
-}
-
 async fn swap(
     store: &FileStore,
     expected: Option<Revision>,
@@ -77,7 +66,7 @@ async fn swap(
 }
 
 async fn begin(store: &FileStore, term: u64) -> Work {
-    store.begin_work(record(term)).await.unwrap()
+    store.begin_work(held(term)).await.unwrap()
 }
 
 fn terms(before: &[Remains]) -> Vec<u64> {
@@ -118,7 +107,7 @@ impl Drop for Worker {
 async fn work_lives_as_long_as_a_process_that_inherited_its_witness() {
     let lease = Lease::new();
     let (first, second) = (lease.open(), lease.open());
-    let leadership = record(1);
+    let leadership = held(1);
     let work = first.begin_work(leadership.clone()).await.unwrap();
     let worker = Worker::start(work.witness);
     drop(first);
@@ -156,8 +145,8 @@ async fn work_is_found_by_all_later_terms_and_not_by_the_next_alone() {
 async fn a_claim_is_no_work_whether_it_leads_or_waits() {
     let lease = Lease::new();
     let (leader, candidate, other) = (lease.open(), lease.open(), lease.open());
-    let (_, _witness) = swap(&leader, None, record(1)).await;
-    candidate.prepare(record(2));
+    let (_, _witness) = swap(&leader, None, held(1)).await;
+    candidate.prepare(held(2));
     candidate.read().await.unwrap();
     assert_eq!(terms(&begin(&other, 3).await.before), NONE);
 }
@@ -167,13 +156,13 @@ async fn work_may_not_begin_after_that_of_a_later_term() {
     let lease = Lease::new();
     let (late, later) = (lease.open(), lease.open());
     let work = begin(&later, 2).await;
-    let refused = late.begin_work(record(1)).await.unwrap_err().to_string();
+    let refused = late.begin_work(held(1)).await.unwrap_err().to_string();
     assert!(
         refused.contains("the work of term 2 has begun"),
         "{refused}"
     );
     drop(work);
-    eventually(async || late.begin_work(record(1)).await.is_ok()).await;
+    eventually(async || late.begin_work(held(1)).await.is_ok()).await;
 }
 
 #[tokio::test]
@@ -181,7 +170,7 @@ async fn a_lock_that_says_nothing_of_its_writer_is_no_work() {
     let lease = Lease::new();
     let store = lease.open();
     for boot_id in [None, Some("another".into())] {
-        let mut theirs = record(1);
+        let mut theirs = held(1);
         if let State::Held(holder) = &mut theirs.state {
             holder.boot_id = boot_id;
         }
@@ -214,13 +203,13 @@ async fn what_is_no_record_is_no_work() {
     locked.lock().unwrap();
     assert_eq!(terms(&begin(&store, 1).await.before), NONE);
     // Nor does it keep a collector from the rest.
-    let (_, _witness) = swap(&store, None, record(1)).await;
+    let (_, _witness) = swap(&store, None, held(1)).await;
     drop(locked);
     fs::write(path("zzz"), "garbage").unwrap();
     let (_, _witness) = swap(
         &lease.open(),
         store.read().await.unwrap().map(|o| o.revision),
-        record(2),
+        held(2),
     )
     .await;
     // Clean-up makes way for a new leader's first calls.
@@ -231,13 +220,13 @@ async fn what_is_no_record_is_no_work() {
 async fn a_released_lease_takes_its_work_along_once_that_is_gone() {
     let lease = Lease::new();
     let store = lease.open();
-    let (mut at, _) = swap(&store, None, record(1)).await;
+    let (mut at, _) = swap(&store, None, held(1)).await;
     let witness = begin(&store, 1).await.witness;
-    at = swap(&store, Some(at), vacant(1)).await.0;
+    at = swap(&store, Some(at), vacant(1, None)).await.0;
     assert_eq!(lease.works().len(), 1, "it is alive");
     drop(witness);
     eventually(async || {
-        at = swap(&store, Some(at), vacant(1)).await.0;
+        at = swap(&store, Some(at), vacant(1, None)).await.0;
         lease.works().is_empty()
     })
     .await;
@@ -271,14 +260,14 @@ async fn work_left_behind_is_collected_once_it_is_gone_and_never_before() {
     std::mem::forget(first);
     let stray = lease.claims().join("stray");
     fs::write(&stray, "garbage").unwrap();
-    let (mut at, _) = swap(&lease.open(), None, record(2)).await;
+    let (mut at, _) = swap(&lease.open(), None, held(2)).await;
     eventually(async || !stray.exists()).await;
     assert_eq!(lease.works().len(), 1, "it is alive");
     drop(worker);
     let mut term = 2;
     eventually(async || {
         term += 1;
-        at = swap(&lease.open(), Some(at), record(term)).await.0;
+        at = swap(&lease.open(), Some(at), held(term)).await.0;
         lease.works().is_empty()
     })
     .await;
@@ -334,7 +323,7 @@ fn a_collector_that_looks_all_the_time_takes_no_work_away() {
 async fn a_look_tells_the_living_from_the_dead_and_from_those_it_cannot_see() {
     let lease = Lease::new();
     let (holder, other) = (lease.open(), lease.open());
-    let (first, witness) = swap(&holder, None, record(1)).await;
+    let (first, witness) = swap(&holder, None, held(1)).await;
     assert_eq!(other.life(first).await.unwrap(), Life::Alive);
     // A look leaves no lock behind.
     let inherited = Worker::start(witness);
@@ -346,11 +335,11 @@ async fn a_look_tells_the_living_from_the_dead_and_from_those_it_cannot_see() {
     drop(claim);
 
     // Nobody's, and one that is over.
-    let (second, _) = swap(&other, Some(first), vacant(1)).await;
+    let (second, _) = swap(&other, Some(first), vacant(1, None)).await;
     assert_eq!(other.life(second).await.unwrap(), Life::Unknown);
     assert_eq!(other.life(first).await.unwrap(), Life::Unknown);
     // Of another boot.
-    let mut theirs = record(2);
+    let mut theirs = held(2);
     if let State::Held(holder) = &mut theirs.state {
         holder.boot_id = Some("another".into());
     }
@@ -391,7 +380,7 @@ async fn who_only_looks_creates_nothing() {
     assert!(refused.contains("file: is not a directory"), "{refused}");
 
     let holder = lease.open();
-    let (at, _witness) = swap(&holder, None, record(1)).await;
+    let (at, _witness) = swap(&holder, None, held(1)).await;
     let before = fs::read_dir(lease.claims()).unwrap().count();
     let look = FileStore::existing(lease.0.path(), &Lease::name()).unwrap();
     assert_eq!(look.read().await.unwrap().unwrap().revision, at);

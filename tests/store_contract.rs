@@ -7,18 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leader_demo::store::{Content, LeaseStore, Life, Observed, Revision, Swap, Wake};
-use leader_demo::{
-    FileStore, Holder, LockName, MemoryStore, Node, NodeId, Record, SessionId, State, Term,
-};
+use leader_demo::{FileStore, Holder, LockName, MemoryStore, Node, NodeId, Record, SessionId};
 use tokio::time::timeout;
 
 mod common;
 #[path = "store_contract/watching.rs"]
 mod watching;
 
+use common::PATIENCE;
+use common::record::{held, held_by, observed, swapped, vacant};
 use watching::*;
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Somewhere to open one register as often as there are participants, as
 /// different processes would.
@@ -154,33 +152,6 @@ fn holder() -> Holder {
     Holder::here(NodeId::new("n").unwrap()).unwrap()
 }
 
-fn held(term: u64) -> Record {
-    held_by(holder(), term)
-}
-
-fn held_by(holder: Holder, term: u64) -> Record {
-    Record {
-        term: Term::new(term).unwrap(),
-        lease_duration: Duration::from_secs(10),
-        state: State::Held(holder),
-    }
-}
-
-fn vacant(term: u64, successor: Option<SessionId>) -> Record {
-    Record {
-        state: State::Vacant { successor },
-        ..held(term)
-    }
-}
-
-async fn swapped(store: &impl LeaseStore, expected: Option<Revision>, next: &Record) -> Revision {
-    match store.swap(expected, next.clone()).await.unwrap() {
-        // The witness is dropped: this session dies at once, as far as others can see.
-        Swap::Swapped { revision, .. } => revision,
-        Swap::Conflict(current) => panic!("conflict with {current:?}"),
-    }
-}
-
 async fn conflict(
     store: &impl LeaseStore,
     expected: Option<Revision>,
@@ -190,13 +161,6 @@ async fn conflict(
         Swap::Conflict(current) => current,
         Swap::Swapped { .. } => panic!("swapped from {expected:?}"),
     }
-}
-
-fn observed(revision: Revision, record: &Record) -> Option<Observed> {
-    Some(Observed {
-        revision,
-        content: Content::Record(record.clone()),
-    })
 }
 
 async fn what_was_never_written_is_absent<H: Home>() {

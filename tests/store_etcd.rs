@@ -12,9 +12,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::PATIENCE;
+use common::record::{held, observed, swapped};
 use common::servers::etcd::{Etcd, is_here};
-use leader_demo::store::{Content, LeaseStore, Observed, Revision, Server, StoreError, Swap, Wake};
-use leader_demo::{Holder, LockName, Node, NodeId, Record, State, Term};
+use leader_demo::store::{Content, LeaseStore, Observed, Server, StoreError, Swap, Wake};
+use leader_demo::{LockName, Node, Term};
 use proxy::Proxy;
 use rustix::process::Signal;
 use tokio::time::{sleep, timeout};
@@ -31,26 +32,6 @@ fn open(url: &str) -> Arc<dyn LeaseStore> {
         .unwrap()
         .open(&lock(), ANSWER)
         .unwrap()
-}
-
-fn held(term: u64) -> Record {
-    Record {
-        term: Term::new(term).unwrap(),
-        lease_duration: Duration::from_secs(10),
-        state: State::Held(Holder::here(NodeId::new("n").unwrap()).unwrap()),
-    }
-}
-
-async fn swapped(store: &impl LeaseStore, expected: Option<Revision>, next: &Record) -> Revision {
-    match store.swap(expected, next.clone()).await.unwrap() {
-        Swap::Swapped { revision, .. } => revision,
-        Swap::Conflict(current) => panic!("conflict with {current:?}"),
-    }
-}
-
-fn observed(revision: Revision, record: &Record) -> Option<Observed> {
-    let content = Content::Record(record.clone());
-    Some(Observed { revision, content })
 }
 
 /// Until it can be read again.

@@ -6,15 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leader_demo::store::{Content, LeaseStore, Observed, Server, Swap};
-use leader_demo::{
-    Change, Holder, LockName, Node, NodeId, Record, SessionId, State, Term, Timing, clock,
-};
+use leader_demo::{Change, LockName, Node, SessionId, Term, Timing, clock};
 
 use rustix::time::{ClockId, clock_gettime};
 
 mod common;
 
 use common::PATIENCE;
+use common::record::held;
 use common::servers::proxy::{Network, Proxy};
 
 /// Where leases are kept.
@@ -142,24 +141,16 @@ fn until<'a>(
     }
 }
 
-fn record(term: u64) -> Record {
-    Record {
-        term: Term::new(term).unwrap(),
-        lease_duration: Duration::from_secs(10),
-        state: State::Held(Holder::here(NodeId::new("n").unwrap()).unwrap()),
-    }
-}
-
 async fn an_answer_that_is_lost_leaves_a_conflict_with_oneself<P: Place>() {
     let world = World::<P>::new();
     let network = world.network();
     let store = world.store(&network, &timing());
-    let first = record(1);
+    let first = held(1);
     let Swap::Swapped { revision, .. } = store.swap(None, first.clone()).await.unwrap() else {
         panic!("nobody else is here")
     };
     network.becomes(Network::NoAnswers);
-    let next = record(2);
+    let next = held(2);
     let e = store.swap(Some(revision), next.clone()).await.unwrap_err();
     assert!(!e.is_lasting(), "{e}");
     network.becomes(Network::Well);
@@ -174,12 +165,12 @@ async fn a_request_that_was_given_up_lands_late_and_undoes_nothing<P: Place>() {
     let world = World::<P>::new();
     let (bad, good) = (world.network(), world.network());
     let (late, other) = (world.store(&bad, &timing()), world.store(&good, &timing()));
-    let Swap::Swapped { revision, .. } = late.swap(None, record(1)).await.unwrap() else {
+    let Swap::Swapped { revision, .. } = late.swap(None, held(1)).await.unwrap() else {
         panic!("nobody else is here")
     };
     bad.becomes(Network::Parted);
-    late.swap(Some(revision), record(2)).await.unwrap_err();
-    let third = record(3);
+    late.swap(Some(revision), held(2)).await.unwrap_err();
+    let third = held(3);
     let Swap::Swapped { revision: at, .. } =
         other.swap(Some(revision), third.clone()).await.unwrap()
     else {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use leader_demo::store::{Content, LeaseStore, Observed, Revision, Server, StoreError, Swap, Wake};
-use leader_demo::{Holder, LockName, Node, NodeId, Record, SessionId, State, Term};
+use leader_demo::store::{Content, LeaseStore, Server, StoreError, Swap, Wake};
+use leader_demo::{LockName, Node, SessionId, Term};
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 
 mod common;
 use common::PATIENCE;
+use common::record::{held, observed, swapped};
 use common::servers::postgres::{self, Postgres};
 
 /// Of the stores here, for one answer.
@@ -42,28 +43,6 @@ fn open_for(url: &str, patience: Duration) -> Store {
 fn table() -> (String, String) {
     let table = format!("t{}", SessionId::random().unwrap());
     (format!("postgres?table={table}"), table)
-}
-
-fn held(term: u64) -> Record {
-    Record {
-        term: Term::new(term).unwrap(),
-        lease_duration: Duration::from_secs(10),
-        state: State::Held(Holder::here(NodeId::new("n").unwrap()).unwrap()),
-    }
-}
-
-fn observed(revision: Revision, record: &Record) -> Option<Observed> {
-    Some(Observed {
-        revision,
-        content: Content::Record(record.clone()),
-    })
-}
-
-async fn swapped(store: &Store, expected: Option<Revision>, next: &Record) -> Revision {
-    match store.swap(expected, next.clone()).await.unwrap() {
-        Swap::Swapped { revision, .. } => revision,
-        Swap::Conflict(current) => panic!("conflict with {current:?}"),
-    }
 }
 
 /// One line of what went wrong, with no password in it.

@@ -8,13 +8,14 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use leader_demo::store::{Content, LeaseStore, Observed, Revision, Server, StoreError, Swap, Wake};
-use leader_demo::{Holder, LockName, Node, NodeId, Record, State, Term};
+use leader_demo::store::{Content, LeaseStore, Server, StoreError, Swap, Wake};
+use leader_demo::{LockName, Node};
 use rustix::process::Signal;
 use tokio::time::{sleep, timeout};
 
 mod common;
 use common::PATIENCE;
+use common::record::{held, observed, swapped};
 use common::servers::redis::Redis;
 use common::servers::{free_port, listens};
 
@@ -30,28 +31,6 @@ type Store = Arc<dyn LeaseStore>;
 fn open(url: &str) -> Store {
     let server: Server = url.parse().unwrap();
     server.open(&LockName::new("x").unwrap(), ANSWER).unwrap()
-}
-
-fn held(term: u64) -> Record {
-    Record {
-        term: Term::new(term).unwrap(),
-        lease_duration: Duration::from_secs(10),
-        state: State::Held(Holder::here(NodeId::new("n").unwrap()).unwrap()),
-    }
-}
-
-fn observed(revision: Revision, record: &Record) -> Option<Observed> {
-    Some(Observed {
-        revision,
-        content: Content::Record(record.clone()),
-    })
-}
-
-async fn swapped(store: &Store, expected: Option<Revision>, next: &Record) -> Revision {
-    match store.swap(expected, next.clone()).await.unwrap() {
-        Swap::Swapped { revision, .. } => revision,
-        Swap::Conflict(current) => panic!("conflict with {current:?}"),
-    }
 }
 
 /// Waits until somebody listens to both keys.

@@ -21,6 +21,7 @@ pub mod doctor;
 pub mod http;
 pub mod mounts;
 pub mod page;
+pub mod record;
 pub mod run;
 pub mod said;
 pub mod servers;
