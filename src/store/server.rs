@@ -198,17 +198,24 @@ impl std::str::FromStr for Server {
             Some(Err(user)) => (Some(decoded(user)?), None),
             None => (None, None),
         };
-        let hosts = hosts
-            .split(',')
-            .map(|host| host_and_port(host, *port))
-            .collect::<Result<_, _>>()?;
-        let params = query
+        let params: Vec<_> = query
             .split('&')
             .filter(|param| !param.is_empty())
             .map(|param| {
                 let (name, value) = param.split_once('=').unwrap_or((param, ""));
                 Ok((decoded(name)?, decoded(value)?))
             })
+            .collect::<Result<_, _>>()?;
+        let hosts = match hosts {
+            // As libpq takes it: what is meant is a directory of sockets.
+            "" if *kind == Kind::Postgres && params.iter().any(|(name, _)| name == "host") => {
+                "localhost"
+            }
+            hosts => hosts,
+        };
+        let hosts = hosts
+            .split(',')
+            .map(|host| host_and_port(host, *port))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             kind: *kind,
@@ -226,6 +233,9 @@ fn host_and_port(text: &str, usual: u16) -> Result<(String, u16), ServerError> {
     let (host, port) = match text.strip_prefix('[').and_then(|text| text.split_once(']')) {
         Some((host, rest)) => (host, rest.strip_prefix(':')),
         None => match text.rsplit_once(':') {
+            Some((host, _)) if host.contains(':') => {
+                return malformed("an IPv6 address goes into brackets: write [::1], or [::1]:PORT");
+            }
             Some((host, port)) => (host, Some(port)),
             None => (text, None),
         },
@@ -292,6 +302,10 @@ mod tests {
                 "postgresql://h/db?sslmode=require&x",
                 "postgres://h:5432/db?sslmode=require&x=",
             ),
+            (
+                "postgres:///db?host=/run/pg",
+                "postgres://localhost:5432/db?host=%2Frun%2Fpg",
+            ),
         ] {
             let server: Server = url.parse().unwrap();
             assert_eq!(server.to_string(), shown);
@@ -309,6 +323,9 @@ mod tests {
             ("mysql://u:secret@h", "unknown scheme \"mysql\""),
             ("etcd://u:secret@", "names no host"),
             ("etcd://u:secret@h,", "names no host"),
+            ("etcd://u:secret@?host=x", "names no host"),
+            ("etcd://u:secret@::1", "into brackets"),
+            ("etcd://u:secret@fe80::1:2379", "into brackets"),
             ("etcd://u:secret@h:x", "after h is no port"),
             ("etcd://u:secret@h:65536", "after h is no port"),
             ("etcd://u:secret%zz@h", "write %25"),
