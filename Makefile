@@ -117,9 +117,10 @@ deps-stores: ## Install the servers of test-stores and the demos (Debian package
 check: ## What CI runs: formatting, lints, documentation, tests
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	@for feature in '' completions etcd http postgres redis simulate view full; do \
+	cargo clippy --locked --all-targets --features full -- -D warnings
+	@for feature in '' completions etcd http postgres redis simulate view; do \
 		echo "cargo clippy, with feature '$$feature' alone"; \
-		cargo clippy --quiet --locked --all-targets --no-default-features --features "$$feature" -- -D warnings || exit; \
+		cargo clippy --quiet --locked --lib --bins --no-default-features --features "$$feature" -- -D warnings || exit; \
 	done
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps
 	@$(MAKE) --no-print-directory test test-stores

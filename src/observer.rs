@@ -17,10 +17,10 @@ use view::{BLINK, View};
 const LOOK: Duration = Duration::from_millis(100);
 
 /// How often where it does: it may have been cut off from who tells it.
-const SELDOM: Duration = Duration::from_secs(1);
+pub(crate) const SELDOM: Duration = Duration::from_secs(1);
 
 /// How long a store may take to answer.
-const ANSWER: Duration = Duration::from_secs(5);
+pub(crate) const ANSWER: Duration = Duration::from_secs(5);
 
 /// How long to leave a store alone that failed.
 const RETRY: Duration = Duration::from_secs(1);

@@ -7,18 +7,12 @@ use super::{Asker, Request, Stage, Wish};
 use crate::clock::{BootTime, Clock, SystemClock, Timer};
 use crate::lease::{Holder, Record, State};
 use crate::node::Leader;
-use crate::observer::{Led, glance};
+use crate::observer::{ANSWER, Led, SELDOM, glance};
 use crate::store::{Content, LeaseStore, Observed, StoreError, Swap};
 use crate::timing::Timing;
 
 /// How often to look where the store does not say when to.
 const LOOK: Duration = Duration::from_millis(50);
-
-/// How often where it does: it may have been cut off from who tells it.
-const SELDOM: Duration = Duration::from_secs(1);
-
-/// How long a store may take to answer.
-const ANSWER: Duration = Duration::from_secs(5);
 
 /// Asks the leader to step down, and follows what comes of it.
 ///
