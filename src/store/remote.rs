@@ -196,9 +196,10 @@ struct Hub<B: Backend> {
     patience: Duration,
     /// Goes on where a server failed.
     attempt: watch::Sender<usize>,
-    /// Connections on which nothing is under way. A call that is abandoned takes
-    /// its connection with it, and so what might still be answered there.
-    idle: Mutex<Vec<B::Connection>>,
+    /// A connection on which nothing is under way. A call that is abandoned takes
+    /// its connection with it, and so what might still be answered there. More than
+    /// one call at a time is rare, and each connection costs the server something.
+    idle: Mutex<Option<B::Connection>>,
     latest: [Latest; 2],
 }
 
@@ -275,7 +276,7 @@ impl<B: Backend> Hub<B> {
         loop {
             let attempt = self.attempt();
             let doubt = Doubt { hub: self, attempt };
-            let kept = self.idle().pop();
+            let kept = self.idle().take();
             let was_kept = kept.is_some();
             let answer = timeout(patience, async {
                 let mut on = match kept {
@@ -288,15 +289,15 @@ impl<B: Backend> Hub<B> {
             let (trouble, again) = match answer.await {
                 Ok(Ok((on, told))) => {
                     doubt.dispel();
-                    self.idle().push(on);
+                    *self.idle() = Some(on);
                     self.note(&told.now);
                     return Ok(told);
                 }
                 Ok(Err(trouble)) => (trouble, was_kept),
                 Err(_) => (no_answer(patience), false),
             };
-            // Those to the same server are no better.
-            self.idle().clear();
+            // One to the same server is no better.
+            *self.idle() = None;
             if again {
                 doubt.dispel();
                 continue;
@@ -312,7 +313,7 @@ impl<B: Backend> Hub<B> {
         }
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<B::Connection>> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Option<B::Connection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

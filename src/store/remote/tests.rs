@@ -18,6 +18,13 @@ struct Servers {
     hosts: Vec<Host>,
     keys: Mutex<[Option<Stored>; 2]>,
     changes: AtomicU64,
+    /// Each connection has one, too.
+    opened: Arc<()>,
+}
+
+struct Connection {
+    host: usize,
+    _opened: Arc<()>,
 }
 
 impl Servers {
@@ -26,6 +33,7 @@ impl Servers {
             hosts: hosts.to_vec(),
             keys: Mutex::default(),
             changes: AtomicU64::new(0),
+            opened: Arc::default(),
         };
         Register::new(servers, Duration::from_millis(100))
     }
@@ -40,7 +48,7 @@ impl Servers {
 }
 
 impl Backend for Servers {
-    type Connection = usize;
+    type Connection = Connection;
     type Listener = ();
 
     fn endpoints(&self) -> usize {
@@ -55,13 +63,16 @@ impl Backend for Servers {
         format!("the key {key:?}")
     }
 
-    async fn connect(&self, attempt: usize) -> Result<usize, StoreError> {
-        Ok(attempt % self.hosts.len())
+    async fn connect(&self, attempt: usize) -> Result<Connection, StoreError> {
+        Ok(Connection {
+            host: attempt % self.hosts.len(),
+            _opened: self.opened.clone(),
+        })
     }
 
-    async fn ask(&self, on: &mut usize, put: Option<&Put>) -> Result<Told, StoreError> {
-        match self.hosts[*on] {
-            Host::Well => {}
+    async fn ask(&self, on: &mut Connection, put: Option<&Put>) -> Result<Told, StoreError> {
+        match self.hosts[on.host] {
+            Host::Well => tokio::task::yield_now().await,
             Host::Misconfigured => return Err(StoreError::lasting("no such user")),
             Host::Hangs => pending().await,
         }
@@ -131,6 +142,19 @@ async fn a_host_that_is_no_good_hides_none_that_is() {
             "{e}"
         );
     }
+}
+
+#[tokio::test]
+async fn of_connections_for_calls_at_one_time_one_is_kept() {
+    let lease = Servers::register(&[Host::Well]);
+    let opened = || Arc::strong_count(&lease.shared.hub.backend.opened) - 1;
+    let looks = async {
+        tokio::task::yield_now().await;
+        opened()
+    };
+    let (one, other, meanwhile) = tokio::join!(lease.read(), lease.read(), looks);
+    one.and(other).unwrap();
+    assert_eq!((meanwhile, opened()), (2, 1));
 }
 
 #[tokio::test(start_paused = true)]
