@@ -5,7 +5,7 @@
 use std::process::Output;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
 mod common;
@@ -141,13 +141,25 @@ fn all_commands_know_it(url: &str) {
 
 /// Nobody sees a process die on a server; but its guard outlives it, and says so.
 fn a_killed_wrapper_costs_a_hand_over(url: &str) {
+    killed(url, |wrapper, _| send(wrapper, Signal::KILL));
+}
+
+/// As when memory runs out: the guard may see the end of the command first.
+fn with_its_command_it_costs_no_more(url: &str) {
+    killed(url, |wrapper, command| {
+        send(command, Signal::KILL);
+        send(wrapper, Signal::KILL);
+    });
+}
+
+fn killed(url: &str, kill: impl Fn(Pid, Pid)) {
     let runs = Runs::on(url, LONG);
     let mut first = runs.start("first", "exec tick");
     first.says("ticking");
     let mut next = runs.follower("next", "exec tick");
     let (wrapper, command) = (first.wrapper(), first.command());
     let killed = Instant::now();
-    send(wrapper, Signal::KILL);
+    kill(wrapper, command);
     next.says("ticking");
     // A lease is ten minutes.
     assert!(
@@ -189,6 +201,7 @@ macro_rules! every_place {
                 three_nodes_fail_over
                 all_commands_know_it
                 a_killed_wrapper_costs_a_hand_over
+                with_its_command_it_costs_no_more
                 a_frozen_wrapper_is_not_spoken_for
             );
         }

@@ -94,6 +94,8 @@ struct Guard {
     stop_grace: Duration,
     /// The process that is the command, or will be; none once it has ended.
     command: Option<Pid>,
+    /// It has ended, and well.
+    succeeded: bool,
     has_own_group: bool,
     /// What to give back, and the wrapper for which, once that is dead.
     bequest: Option<(Bequest, OwnedFd)>,
@@ -161,6 +163,7 @@ pub(super) fn main(args: impl Iterator<Item = OsString>) -> Result<()> {
         kill: kill.into(),
         stop_grace: charge.stop_grace,
         command: Some(command),
+        succeeded: false,
         has_own_group: charge.group.is_none(),
         bequest: charge.bequest.zip(wrapper),
         term: None,
@@ -232,8 +235,13 @@ impl Guard {
             return Ok(());
         };
         let mut dead = [PollFd::new(&wrapper, PollFlags::IN)];
-        // Its end of the control is closed a little before it is dead.
-        let dying = if wrapper_lives { Duration::ZERO } else { DYING };
+        // Killed together with the command, or known by its closed end of the
+        // control, it is dead a little later. After a success it may go on to hold
+        // the lease, and that is not to be cut short.
+        let dying = match wrapper_lives && self.succeeded {
+            true => Duration::ZERO,
+            false => DYING,
+        };
         match poll(&mut dead, Timespec::try_from(dying).ok().as_ref()) {
             Ok(1) => Err(bequest.execute(term).into()),
             _ => Ok(()),
@@ -285,9 +293,11 @@ impl Guard {
         let left = loop {
             match rustix::process::wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) if Some(pid) == self.command => {
+                    let status = code(status);
                     self.command = None;
+                    self.succeeded = status == 0;
                     self.report(&Report::Ended {
-                        status: code(status),
+                        status,
                         told: self.told,
                     });
                 }
