@@ -186,7 +186,7 @@ impl Process {
 
     /// What the kernel says of it.
     pub(crate) fn figures(&self) -> Figures {
-        Figures(self.pid.as_raw_pid())
+        Figures::of(self.pid)
     }
 }
 
@@ -220,30 +220,26 @@ impl Figures {
     }
 
     pub(crate) fn children(self) -> Result<Vec<Self>> {
-        let mut children = Vec::new();
-        for entry in std::fs::read_dir("/proc")? {
-            let Some(other) = entry?.file_name().to_str().and_then(|n| n.parse().ok()) else {
-                continue;
-            };
-            let other = Self(other);
-            // It may have ended since it was listed.
-            if other
-                .status("PPid")
-                .is_ok_and(|parent| parent == self.0 as u64)
-            {
-                children.push(other);
-            }
-        }
-        Ok(children)
+        let family = family()?.into_iter();
+        let children = family.filter(|(_, parent)| *parent == self.0 as u64);
+        Ok(children.map(|(child, _)| child).collect())
     }
 
     /// Itself, its children, and theirs.
     pub(crate) fn tree(self) -> Result<Vec<Self>> {
+        let family = family()?;
         let mut tree = vec![self];
-        for child in self.children()? {
-            tree.extend(child.tree()?);
+        let mut next = 0;
+        while let Some(Self(pid)) = tree.get(next).copied() {
+            let children = family.iter().filter(|(_, parent)| *parent == pid as u64);
+            tree.extend(children.map(|(child, _)| *child));
+            next += 1;
         }
         Ok(tree)
+    }
+
+    pub(crate) fn of(pid: Pid) -> Self {
+        Self(pid.as_raw_pid())
     }
 
     pub(crate) fn pid(self) -> Option<Pid> {
@@ -281,6 +277,21 @@ impl Figures {
         });
         Ok(figure.with_context(|| format!("no {name}"))?.parse()?)
     }
+}
+
+/// All processes, each with its parent's number.
+fn family() -> Result<Vec<(Figures, u64)>> {
+    let mut family = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        if let Some(figures) = name.to_str().and_then(|n| n.parse().ok()).map(Figures)
+            // It may have ended since it was listed.
+            && let Ok(parent) = figures.status("PPid")
+        {
+            family.push((figures, parent));
+        }
+    }
+    Ok(family)
 }
 
 /// What is mounted there.

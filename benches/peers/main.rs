@@ -3,8 +3,9 @@
 //!
 //! ```text
 //! make deps-peers                        # once: Debian packages
-//! make bench-peers                       # nine minutes; writes docs/PEERS.md and docs/peers.svg
-//! make bench-peers ARGS=--quick          # three, and what it writes is below target
+//! make bench-peers                       # twelve minutes; writes docs/PEERS.md and docs/peers.svg,
+//!                                        # and figures into docs/STORES.md and README.md
+//! make bench-peers ARGS=--quick          # five, and what it writes is below target
 //! make bench-peers ARGS='--quick redis'  # these alone: those whose names contain that
 //! ```
 //!
@@ -13,6 +14,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -20,16 +22,23 @@ use anyhow::{Context, Result, bail};
 mod chart;
 #[path = "../common/mod.rs"]
 mod common;
+mod counted;
+mod docs;
+mod handover;
 mod idle;
+mod load;
 mod report;
 mod roles;
 mod rounds;
 mod server;
+mod stores;
 mod tool;
 
 use common::process::{clean_up_when_interrupted, left};
 use report::{Machine, Report, Row};
 use rounds::Harm;
+use server::{Server, Servers};
+use stores::Stores;
 use tool::{Installed, TOOLS, Tool};
 
 /// Of all that have one and let it be set: the default of ours, and of theirs.
@@ -72,13 +81,12 @@ fn bench(args: &[String]) -> Result<()> {
     left().dirs.insert(dir.path().to_owned());
 
     let mut tools = Vec::new();
+    let mut servers = Servers::new(dir.path().to_owned());
     for tool in TOOLS.into_iter().filter(is_wanted) {
         if tool.is_installed() {
-            eprintln!("starting {}", tool.name());
             let own = dir.path().join(format!("{tool:?}"));
             std::fs::create_dir(&own)?;
-            let started = Installed::start(tool, own);
-            tools.push(started.with_context(|| tool.name().to_owned())?);
+            tools.push(Installed::start(tool, own, &mut servers)?);
         } else {
             eprintln!("SKIPPED: {} is not installed: make deps-peers", tool.name());
         }
@@ -87,38 +95,44 @@ fn bench(args: &[String]) -> Result<()> {
         bail!("none of {}", TOOLS.map(Tool::name).join(", "));
     }
 
-    let report = measure(&tools, quick, dir.path())?;
+    let report = measure(&tools, servers.all(), quick, dir.path())?;
     println!("{}", report.table());
+    println!("{}", report.stores.trips_table());
+    println!("{}", report.stores.load_table());
     let all = !quick && tools.len() == TOOLS.len();
     write(&report, all)
 }
 
-fn measure(tools: &[Installed], quick: bool, dir: &Path) -> Result<Report> {
+fn measure(tools: &[Installed], servers: &[Rc<Server>], quick: bool, dir: &Path) -> Result<Report> {
     let machine = Machine::here(dir)?;
     let seconds = |long, short| Duration::from_secs(if quick { short } else { long });
-    let killed = rounds::of(tools, Harm::KillBoth, seconds(100, 10))?;
-    let stopped = rounds::of(tools, Harm::TerminateBoth, seconds(40, 10))?;
-    let alone = rounds::of(tools, Harm::TerminateWrapper, seconds(40, 10))?;
-    let frozen = rounds::of(tools, Harm::FreezeWrapper, seconds(60, 10))?;
-    let idle = idle::of(tools, seconds(15, 3))?;
+    let rounds = |harm, long| rounds::of(tools, harm, seconds(long, 10));
+    let mut killed = rounds(Harm::KillBoth, 60)?.into_iter();
+    let mut killed_alone = rounds(Harm::KillWrapper, 45)?.into_iter();
+    let mut stopped = rounds(Harm::TerminateBoth, 40)?.into_iter();
+    let mut alone = rounds(Harm::TerminateWrapper, 40)?.into_iter();
+    let mut frozen = rounds(Harm::FreezeWrapper, 45)?.into_iter();
+    let mut idle = idle::of(tools, seconds(10, 3))?.into_iter();
+    let trips = handover::of(servers, if quick { 20 } else { 100 })?;
+    let loads = load::of(tools, seconds(12, 6))?;
     let mut rows = Vec::new();
-    let figures = killed
-        .into_iter()
-        .zip(stopped)
-        .zip(alone)
-        .zip(frozen)
-        .zip(idle);
-    for (tool, ((((killed, stopped), alone), frozen), idle)) in tools.iter().zip(figures) {
+    for tool in tools {
         rows.push(Row {
             tool: tool.tool,
-            killed,
-            stopped,
-            alone,
-            frozen,
-            idle,
+            killed: of(&mut killed)?,
+            killed_alone: of(&mut killed_alone)?,
+            stopped: of(&mut stopped)?,
+            alone: of(&mut alone)?,
+            frozen: of(&mut frozen)?,
+            idle: of(&mut idle)?,
         });
     }
-    Ok(Report::new(machine, rows))
+    Ok(Report::new(machine, rows, Stores { trips, loads }))
+}
+
+/// What was found of the tool whose turn it is.
+fn of<T>(found: &mut impl Iterator<Item = T>) -> Result<T> {
+    found.next().context("as many as there are tools")
 }
 
 /// Into the documentation, if nothing is missing.
@@ -129,8 +143,22 @@ fn write(report: &Report, complete: bool) -> Result<()> {
         Path::new(env!("CARGO_TARGET_TMPDIR")).join("peers")
     };
     std::fs::create_dir_all(&docs)?;
-    for (name, text) in [("PEERS.md", report.page()?), ("peers.svg", report.chart())] {
-        let file = docs.join(name);
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages = vec![
+        (docs.join("PEERS.md"), report.page()?),
+        (docs.join("peers.svg"), report.chart()),
+    ];
+    if complete {
+        for (page, figures) in [
+            ("docs/STORES.md", report.figures()),
+            ("README.md", report.figures().first(3)),
+        ] {
+            let page = here.join(page);
+            let text = figures.put_into(&page)?;
+            pages.push((page, text));
+        }
+    }
+    for (file, text) in pages {
         std::fs::write(&file, text)?;
         eprintln!("wrote {}", file.display());
     }

@@ -11,14 +11,19 @@ use leader_demo::clock;
 
 use crate::chart::{Bar, Column, Look};
 use crate::common::process::filesystem_of;
+use crate::docs::Figures;
 use crate::idle::Idle;
+use crate::load::Load;
 use crate::rounds::{BESIDE, Outcome};
+use crate::server::Kind;
+use crate::stores::Stores;
 use crate::tool::Tool;
 
 /// What was measured of one tool.
 pub(crate) struct Row {
     pub(crate) tool: Tool,
     pub(crate) killed: Outcome,
+    pub(crate) killed_alone: Outcome,
     pub(crate) stopped: Outcome,
     pub(crate) alone: Outcome,
     pub(crate) frozen: Outcome,
@@ -28,6 +33,7 @@ pub(crate) struct Row {
 pub(crate) struct Report {
     machine: Machine,
     rows: Vec<Row>,
+    pub(crate) stores: Stores,
 }
 
 /// Where and when, as found before anything was measured.
@@ -61,9 +67,10 @@ impl Machine {
     }
 }
 
-const HEAD: [&str; 8] = [
+const HEAD: [&str; 9] = [
     "",
     "`kill -9` of both",
+    "`kill -9` of the wrapper",
     "SIGTERM to both",
     "SIGTERM to the wrapper",
     "frozen wrapper",
@@ -73,8 +80,12 @@ const HEAD: [&str; 8] = [
 ];
 
 impl Report {
-    pub(crate) fn new(machine: Machine, rows: Vec<Row>) -> Self {
-        Self { machine, rows }
+    pub(crate) fn new(machine: Machine, rows: Vec<Row>, stores: Stores) -> Self {
+        Self {
+            machine,
+            rows,
+            stores,
+        }
     }
 
     pub(crate) fn table(&self) -> String {
@@ -83,6 +94,10 @@ impl Report {
             let cells = [
                 row.tool.name().to_owned(),
                 cell(&row.killed),
+                match row.killed_alone.both_ran() {
+                    true => format!("{}; both commands run", cell(&row.killed_alone)),
+                    false => cell(&row.killed_alone),
+                },
                 cell(&row.stopped),
                 cell(&row.alone),
                 cell(&row.frozen),
@@ -106,8 +121,64 @@ impl Report {
             date = self.machine.date,
             machine = self.machine.about,
             table = self.table(),
+            trips = self.stores.trips_table(),
+            load = self.stores.load_table(),
             settings = settings,
         ))
+    }
+
+    /// For pages that somebody wrote: of lease files, etcd, Redis and PostgreSQL.
+    pub(crate) fn figures(&self) -> Figures {
+        let times = |of: fn(&Row) -> &Outcome| {
+            let cells = PLACES.map(|place| {
+                let (ours, own) = tools_of(place);
+                let brief = |tool| {
+                    self.row(tool)
+                        .map_or_else(String::new, |row| median(of(row)))
+                };
+                format!("{}; `{}` {}", brief(ours), own.command(), brief(own))
+            });
+            cells.to_vec()
+        };
+        let load = PLACES.map(|place| {
+            let Some(kind) = place else {
+                return "none".to_owned();
+            };
+            let (ours, own) = tools_of(Some(kind));
+            let each = |tool| {
+                let load = self.stores.loads.iter().find(|load| load.tool == tool);
+                load.map_or_else(String::new, Load::each_in_words)
+            };
+            format!("{}; `{}` {}", each(ours), own.command(), each(own))
+        });
+        let trips = PLACES.map(|place| {
+            let trips = place.and_then(|kind| self.stores.trips_of(kind));
+            trips.map_or_else(String::new, |trips| {
+                let (took, promised) = (trips.handed.p50(), trips.promised());
+                format!("{} of {}", brief(took), brief(promised))
+            })
+        });
+        Figures::new(vec![
+            (
+                "SIGTERM, until the next command runs",
+                times(|row| &row.stopped),
+            ),
+            (
+                "`kill -9`, until the next command runs",
+                times(|row| &row.killed),
+            ),
+            ("requests in 2 s of one that waits", load.to_vec()),
+            (
+                "`kill -9` of the wrapper alone",
+                times(|row| &row.killed_alone),
+            ),
+            ("a hand-over, of two writes and a notice", trips.to_vec()),
+            ("measured on", vec![self.machine.date.clone(); PLACES.len()]),
+        ])
+    }
+
+    fn row(&self, tool: Tool) -> Option<&Row> {
+        self.rows.iter().find(|row| row.tool == tool)
     }
 
     pub(crate) fn chart(&self) -> String {
@@ -121,6 +192,18 @@ impl Report {
         let memory = most(|row| row.idle.megabytes);
         let columns = [
             times("kill -9 of both", |row| &row.killed),
+            Column {
+                title: "kill -9 of the wrapper",
+                under: "red: both commands run",
+                scale: "0.1 ms to 100 s, logarithmic",
+                bars: self.bars(|row| {
+                    let bar = time_bar(&row.killed_alone);
+                    match row.killed_alone.both_ran() {
+                        true => Bar::new(bar.length, bar.text, Look::Bad),
+                        false => bar,
+                    }
+                }),
+            },
             times("SIGTERM to both", |row| &row.stopped),
             times("SIGTERM to the wrapper", |row| &row.alone),
             times("frozen wrapper (SIGSTOP)", |row| &row.frozen),
@@ -161,16 +244,38 @@ impl Report {
     fn bars(&self, bar: impl Fn(&Row) -> Bar) -> Vec<Bar> {
         let ours = |row: &Row| match (row.tool, bar(row)) {
             (
-                Tool::Ours,
+                tool,
                 Bar {
                     look: Look::Plain,
                     length,
                     text,
                 },
-            ) => Bar::new(length, text, Look::Ours),
+            ) if tool.is_ours() => Bar::new(length, text, Look::Ours),
             (_, other) => other,
         };
         self.rows.iter().map(ours).collect()
+    }
+}
+
+/// Where ours keeps its lease: in files, or on one of these.
+const PLACES: [Option<Kind>; 4] = [
+    None,
+    Some(Kind::Etcd),
+    Some(Kind::Redis),
+    Some(Kind::Postgres),
+];
+
+fn tools_of(place: Option<Kind>) -> (Tool, Tool) {
+    match place {
+        None => (Tool::Ours, Tool::Flock),
+        Some(kind) => (Tool::OursOn(kind), Tool::own_of(kind)),
+    }
+}
+
+fn median(outcome: &Outcome) -> String {
+    match outcome.took.len() {
+        0 => "never".to_owned(),
+        _ => brief(outcome.took.p50()),
     }
 }
 
@@ -235,7 +340,7 @@ fn beside_bar(row: &Row) -> Bar {
 }
 
 /// Two digits, and a unit.
-fn brief(time: Duration) -> String {
+pub(crate) fn brief(time: Duration) -> String {
     let millis = time.as_secs_f64() * 1e3;
     match millis {
         ..10.0 => format!("{millis:.1} ms"),

@@ -23,12 +23,21 @@ use crate::tool::Installed;
 pub(crate) enum Harm {
     /// SIGKILL to wrapper and command.
     KillBoth,
+    /// SIGKILL to the wrapper alone, as when memory runs out.
+    KillWrapper,
     /// SIGTERM to wrapper and command, as systemd stops a service.
     TerminateBoth,
     /// SIGTERM to the wrapper alone, as `kill` and `docker stop` do.
     TerminateWrapper,
     /// SIGSTOP to the wrapper; the command runs on.
     FreezeWrapper,
+}
+
+impl Harm {
+    /// A command that nobody has touched may go on beside the next one.
+    fn leaves_the_command(self) -> bool {
+        matches!(self, Self::KillWrapper | Self::FreezeWrapper)
+    }
 }
 
 /// How long both commands are looked at once the second has started.
@@ -42,10 +51,17 @@ const TURN: Duration = Duration::from_millis(300);
 pub(crate) struct Outcome {
     /// Until the next command's first line.
     pub(crate) took: Samples,
-    /// Of freezes: for how long both commands wrote.
+    /// Where the command was left alone: for how long both wrote.
     pub(crate) beside: Samples,
     /// For how long the last one waited in vain, if it did.
     pub(crate) in_vain: Option<Duration>,
+}
+
+impl Outcome {
+    /// The old command beside the next one.
+    pub(crate) fn both_ran(&self) -> bool {
+        self.beside.len() > 0 && !self.beside.percentile(100).is_zero()
+    }
 }
 
 struct Holder {
@@ -117,10 +133,9 @@ impl<'a> Pair<'a> {
     }
 
     fn candidate(&self) -> Result<Process> {
-        let role = if self.harm == Harm::FreezeWrapper {
-            WRITE
-        } else {
-            WORK
+        let role = match self.harm.leaves_the_command() {
+            true => WRITE,
+            false => WORK,
         };
         let candidate = self.tool.candidate(&format!("{:?}", self.harm), role);
         candidate.with_context(|| self.tool.tool.name())
@@ -160,6 +175,7 @@ impl<'a> Pair<'a> {
         let both = || [&holder.wrapper[..], &[holder.command]].concat();
         let (signal, pids) = match self.harm {
             Harm::KillBoth => (Signal::KILL, both()),
+            Harm::KillWrapper => (Signal::KILL, holder.wrapper.clone()),
             Harm::TerminateBoth => (Signal::TERM, both()),
             Harm::TerminateWrapper => (Signal::TERM, vec![holder.process.pid]),
             Harm::FreezeWrapper => (Signal::STOP, holder.wrapper.clone()),
@@ -205,10 +221,9 @@ impl<'a> Pair<'a> {
     /// Takes what has come of the last round, if it is over.
     fn look(&mut self) -> Result<()> {
         self.has_next()?;
-        let looks = if self.harm == Harm::FreezeWrapper {
-            BESIDE
-        } else {
-            Duration::ZERO
+        let looks = match self.harm.leaves_the_command() {
+            true => BESIDE,
+            false => Duration::ZERO,
         };
         match std::mem::replace(&mut self.state, State::Idle) {
             State::Hurt {
@@ -218,7 +233,7 @@ impl<'a> Pair<'a> {
                 next_at: Some((started, command)),
             } if clock::now() >= started + looks => {
                 self.outcome.took.push(started.since(at));
-                if self.harm == Harm::FreezeWrapper {
+                if self.harm.leaves_the_command() {
                     let both = last_line(&holder.process).min(last_line(&next));
                     let both = both.map_or(Duration::ZERO, |end| end.since(started));
                     self.outcome.beside.push(both);

@@ -4,24 +4,99 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use leader_demo::clock;
 use rustix::process::Signal;
 
-use crate::common::process::Owned;
+use crate::common::process::{Figures, Owned};
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Kind {
+    Etcd,
+    Redis,
+    ZooKeeper,
+    Postgres,
+}
+
+impl Kind {
+    /// Those that `leader-demo` knows too.
+    pub(crate) const STORES: [Self; 3] = [Self::Etcd, Self::Redis, Self::Postgres];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Etcd => "etcd",
+            Self::Redis => "Redis",
+            Self::ZooKeeper => "ZooKeeper",
+            Self::Postgres => "PostgreSQL",
+        }
+    }
+
+    pub(crate) fn is_installed(self) -> bool {
+        match self {
+            Self::Etcd => has("etcd") && has("etcdctl"),
+            Self::Redis => has("redis-server") && has("redis-cli"),
+            Self::ZooKeeper => has("java") && Path::new(ZOOKEEPER).exists(),
+            Self::Postgres => postgres_program("postgres").is_some(),
+        }
+    }
+}
+
+fn has(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| dir.join(program).exists())
+}
 
 /// A server that is stopped when this is dropped.
 pub(crate) struct Server {
+    pub(crate) kind: Kind,
     process: Owned,
     pub(crate) port: u16,
+}
+
+/// One of each kind, for all tools that use it.
+pub(crate) struct Servers {
+    dir: PathBuf,
+    started: Vec<Rc<Server>>,
+}
+
+impl Servers {
+    pub(crate) fn new(dir: PathBuf) -> Self {
+        let started = Vec::new();
+        Self { dir, started }
+    }
+
+    pub(crate) fn all(&self) -> &[Rc<Server>] {
+        &self.started
+    }
+
+    /// Starts it when it is first asked for.
+    pub(crate) fn of(&mut self, kind: Kind) -> Result<Rc<Server>> {
+        let mut started = self.started.iter();
+        if let Some(server) = started.find(|server| server.kind == kind) {
+            return Ok(server.clone());
+        }
+        eprintln!("starting {}", kind.name());
+        let own = self.dir.join(kind.name());
+        std::fs::create_dir(&own)?;
+        let start = match kind {
+            Kind::Etcd => etcd,
+            Kind::Redis => redis,
+            Kind::ZooKeeper => zookeeper,
+            Kind::Postgres => postgres,
+        };
+        let server = Rc::new(start(&own).with_context(|| kind.name().to_owned())?);
+        self.started.push(server.clone());
+        Ok(server)
+    }
 }
 
 /// Longer than any takes to start.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-pub(crate) fn etcd(dir: &Path) -> Result<Server> {
+fn etcd(dir: &Path) -> Result<Server> {
     let (port, peers) = (free_port()?, free_port()?);
     let url = |port| format!("http://127.0.0.1:{port}");
     let mut etcd = Command::new("etcd");
@@ -35,7 +110,7 @@ pub(crate) fn etcd(dir: &Path) -> Result<Server> {
     ] {
         etcd.arg(format!("--{flag}={value}"));
     }
-    Server::start(&mut etcd, port, || {
+    Server::start(Kind::Etcd, &mut etcd, port, || {
         let mut health = Command::new("etcdctl");
         health.args(["endpoint", "health", "--endpoints", &url(port)]);
         health.env("ETCDCTL_API", "3");
@@ -43,17 +118,17 @@ pub(crate) fn etcd(dir: &Path) -> Result<Server> {
     })
 }
 
-pub(crate) fn redis(dir: &Path) -> Result<Server> {
+fn redis(dir: &Path) -> Result<Server> {
     let port = free_port()?;
     let mut redis = Command::new("redis-server");
     redis.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
     redis.args(["--port", &port.to_string(), "--dir"]).arg(dir);
-    Server::start(&mut redis, port, || Command::new("true"))
+    Server::start(Kind::Redis, &mut redis, port, || Command::new("true"))
 }
 
-pub(crate) const ZOOKEEPER: &str = "/usr/share/java/zookeeper.jar";
+const ZOOKEEPER: &str = "/usr/share/java/zookeeper.jar";
 
-pub(crate) fn zookeeper(dir: &Path) -> Result<Server> {
+fn zookeeper(dir: &Path) -> Result<Server> {
     let port = free_port()?;
     let settings = dir.join("zoo.cfg");
     // A session lasts at most 20 ticks.
@@ -68,7 +143,7 @@ pub(crate) fn zookeeper(dir: &Path) -> Result<Server> {
         .arg(format!("{}:{ZOOKEEPER}", dir.display()))
         .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
         .arg(settings);
-    Server::start(&mut java, port, || Command::new("true"))
+    Server::start(Kind::ZooKeeper, &mut java, port, || Command::new("true"))
 }
 
 /// Debian keeps PostgreSQL's programs out of the path.
@@ -82,7 +157,7 @@ pub(crate) fn postgres_program(name: &str) -> Option<PathBuf> {
         .find(|program| program.exists())
 }
 
-pub(crate) fn postgres(dir: &Path) -> Result<Server> {
+fn postgres(dir: &Path) -> Result<Server> {
     let port = free_port()?;
     let program = |name: &str| {
         let program = postgres_program(name).with_context(|| format!("no {name}"))?;
@@ -102,8 +177,10 @@ pub(crate) fn postgres(dir: &Path) -> Result<Server> {
     let mut postgres = program("postgres")?;
     postgres.arg("-D").arg(dir).arg("-k").arg(dir);
     postgres.args(["-h", "127.0.0.1", "-p", &port.to_string()]);
+    // Each of ours that waits has two.
+    postgres.args(["-c", "max_connections=300"]);
     let ready = postgres_program("pg_isready").context("no pg_isready")?;
-    Server::start(&mut postgres, port, || {
+    Server::start(Kind::Postgres, &mut postgres, port, || {
         let mut ready = Command::new(&ready);
         ready.args(["-h", "127.0.0.1", "-p", &port.to_string()]);
         ready
@@ -122,12 +199,36 @@ fn as_nobody(program: &Path) -> Command {
 }
 
 impl Server {
+    /// For `--store`.
+    pub(crate) fn url(&self) -> String {
+        let port = self.port;
+        match self.kind {
+            Kind::Etcd => format!("etcd://127.0.0.1:{port}"),
+            Kind::Redis => format!("redis://127.0.0.1:{port}"),
+            Kind::ZooKeeper => format!("zookeeper://127.0.0.1:{port}"),
+            Kind::Postgres => format!("postgres://postgres@127.0.0.1:{port}/postgres"),
+        }
+    }
+
+    pub(crate) fn figures(&self) -> Figures {
+        Figures::of(self.process.pid)
+    }
+
     /// Starts it, and waits until its port answers and then `ready` succeeds.
-    fn start(command: &mut Command, port: u16, ready: impl Fn() -> Command) -> Result<Self> {
+    fn start(
+        kind: Kind,
+        command: &mut Command,
+        port: u16,
+        ready: impl Fn() -> Command,
+    ) -> Result<Self> {
         command.stdout(Stdio::null()).stderr(Stdio::null());
         // All of them stop in good order at a SIGINT; PostgreSQL leaves memory otherwise.
         let process = Owned::spawn(command, Signal::INT)?;
-        let mut server = Self { process, port };
+        let mut server = Self {
+            kind,
+            process,
+            port,
+        };
         let started = clock::now();
         loop {
             let answers = TcpStream::connect(("127.0.0.1", port)).is_ok();

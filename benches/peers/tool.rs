@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -10,11 +11,12 @@ use rustix::process::Pid;
 use crate::LEASE;
 use crate::common::process::{Figures, Process};
 use crate::common::roles;
-use crate::server::{self, Server};
+use crate::server::{Kind, Server, Servers, postgres_program};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Tool {
     Ours,
+    OursOn(Kind),
     Flock,
     EtcdLock,
     EtcdElect,
@@ -23,12 +25,16 @@ pub(crate) enum Tool {
     Postgres,
 }
 
-pub(crate) const TOOLS: [Tool; 7] = [
+/// Whoever shares a server is beside each other.
+pub(crate) const TOOLS: [Tool; 10] = [
     Tool::Ours,
     Tool::Flock,
+    Tool::OursOn(Kind::Postgres),
     Tool::Postgres,
     Tool::ZooKeeper,
+    Tool::OursOn(Kind::Redis),
     Tool::Redis,
+    Tool::OursOn(Kind::Etcd),
     Tool::EtcdLock,
     Tool::EtcdElect,
 ];
@@ -41,6 +47,10 @@ impl Tool {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ours => "leader-demo run",
+            Self::OursOn(Kind::Etcd) => "leader-demo run on etcd",
+            Self::OursOn(Kind::Redis) => "leader-demo run on Redis",
+            Self::OursOn(Kind::Postgres) => "leader-demo run on PostgreSQL",
+            Self::OursOn(Kind::ZooKeeper) => "leader-demo run on ZooKeeper",
             Self::Flock => "flock(1)",
             Self::EtcdLock => "etcdctl lock",
             Self::EtcdElect => "etcdctl elect",
@@ -50,10 +60,49 @@ impl Tool {
         }
     }
 
+    pub(crate) fn is_ours(self) -> bool {
+        matches!(self, Self::Ours | Self::OursOn(_))
+    }
+
+    /// What the system at hand has by itself.
+    pub(crate) fn own_of(kind: Kind) -> Self {
+        match kind {
+            Kind::Etcd => Self::EtcdLock,
+            Kind::Redis => Self::Redis,
+            Kind::ZooKeeper => Self::ZooKeeper,
+            Kind::Postgres => Self::Postgres,
+        }
+    }
+
+    /// In a word.
+    pub(crate) fn command(self) -> &'static str {
+        match self {
+            Self::Ours | Self::OursOn(_) => "run",
+            Self::Flock => "flock",
+            Self::EtcdLock => "etcdctl lock",
+            Self::EtcdElect => "etcdctl elect",
+            Self::Redis => "redis-py",
+            Self::ZooKeeper => "kazoo",
+            Self::Postgres => "advisory lock",
+        }
+    }
+
+    fn server(self) -> Option<Kind> {
+        match self {
+            Self::Ours | Self::Flock => None,
+            Self::OursOn(kind) => Some(kind),
+            Self::EtcdLock | Self::EtcdElect => Some(Kind::Etcd),
+            Self::Redis => Some(Kind::Redis),
+            Self::ZooKeeper => Some(Kind::ZooKeeper),
+            Self::Postgres => Some(Kind::Postgres),
+        }
+    }
+
     /// How it was set, for the reader.
     pub(crate) fn settings(self) -> &'static str {
         match self {
-            Self::Ours => "its defaults: lease 10 s",
+            Self::Ours => "its defaults: lease 10 s; built with `--features full`",
+            Self::OursOn(_) => "the same with `--store`, on the server that the tool below it has",
             Self::Flock => "`flock FILE COMMAND`; it has no lease",
             Self::EtcdLock => "one member; `etcdctl lock`, its default `--ttl=10`",
             Self::EtcdElect => {
@@ -69,8 +118,8 @@ impl Tool {
                  `benches/peers/candidate.py` runs the command"
             }
             Self::Postgres => {
-                "`pg_advisory_lock` in a session of its own, without a lease; \
-                 `benches/peers/candidate.py` runs the command"
+                "one server, `max_connections=300`; `pg_advisory_lock` in a session of its own, \
+                 without a lease; `benches/peers/candidate.py` runs the command"
             }
         }
     }
@@ -83,29 +132,20 @@ impl Tool {
         }
     }
 
-    /// What there has to be, as a shell asks for it.
-    fn needs(self) -> &'static str {
-        match self {
-            Self::Ours => "true",
-            Self::Flock => "command -v flock",
-            Self::EtcdLock | Self::EtcdElect => "command -v etcd && command -v etcdctl",
-            Self::Redis => "command -v redis-server && /usr/bin/python3 -c 'import redis'",
-            Self::ZooKeeper => {
-                "command -v java && test -e /usr/share/java/zookeeper.jar \
-                 && /usr/bin/python3 -c 'import kazoo'"
-            }
-            Self::Postgres => "/usr/bin/python3 -c 'import psycopg2'",
-        }
-    }
-
     pub(crate) fn is_installed(self) -> bool {
+        let client = match self {
+            Self::Flock => "command -v flock",
+            Self::Redis => "/usr/bin/python3 -c 'import redis'",
+            Self::ZooKeeper => "/usr/bin/python3 -c 'import kazoo'",
+            Self::Postgres => "/usr/bin/python3 -c 'import psycopg2'",
+            Self::Ours | Self::OursOn(_) | Self::EtcdLock | Self::EtcdElect => "true",
+        };
         let found = Command::new("sh")
-            .args(["-c", self.needs()])
+            .args(["-c", client])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status();
-        found.is_ok_and(|status| status.success())
-            && (self != Self::Postgres || server::postgres_program("postgres").is_some())
+        found.is_ok_and(|status| status.success()) && self.server().is_none_or(Kind::is_installed)
     }
 
     pub(crate) fn version(self) -> Result<String> {
@@ -115,7 +155,9 @@ impl Tool {
             )
         };
         let script = match self {
-            Self::Ours => return Ok(format!("leader-demo {}", env!("CARGO_PKG_VERSION"))),
+            Self::Ours | Self::OursOn(_) => {
+                return Ok(format!("leader-demo {}", env!("CARGO_PKG_VERSION")));
+            }
             Self::Flock => "flock --version".to_owned(),
             Self::EtcdLock | Self::EtcdElect => {
                 "ETCDCTL_API=3 etcdctl version | head -n1".to_owned()
@@ -126,7 +168,7 @@ impl Tool {
                 "kazoo",
             ),
             Self::Postgres => {
-                let postgres = server::postgres_program("postgres").context("no postgres")?;
+                let postgres = postgres_program("postgres").context("no postgres")?;
                 python(&format!("{} --version", postgres.display()), "psycopg2")
             }
         };
@@ -141,18 +183,12 @@ impl Tool {
 pub(crate) struct Installed {
     pub(crate) tool: Tool,
     dir: PathBuf,
-    server: Option<Server>,
+    pub(crate) server: Option<Rc<Server>>,
 }
 
 impl Installed {
-    pub(crate) fn start(tool: Tool, dir: PathBuf) -> Result<Self> {
-        let server = match tool {
-            Tool::Ours | Tool::Flock => None,
-            Tool::EtcdLock | Tool::EtcdElect => Some(server::etcd(&dir)?),
-            Tool::Redis => Some(server::redis(&dir)?),
-            Tool::ZooKeeper => Some(server::zookeeper(&dir)?),
-            Tool::Postgres => Some(server::postgres(&dir)?),
-        };
+    pub(crate) fn start(tool: Tool, dir: PathBuf, servers: &mut Servers) -> Result<Self> {
+        let server = tool.server().map(|kind| servers.of(kind)).transpose()?;
         Ok(Self { tool, dir, server })
     }
 
@@ -171,10 +207,14 @@ impl Installed {
             python
         };
         let mut candidate = match self.tool {
-            Tool::Ours => {
+            Tool::Ours | Tool::OursOn(_) => {
                 let mut run = Command::new(env!("CARGO_BIN_EXE_leader-demo"));
-                run.args(["run", "--log-level=error", "--lock-dir"]);
-                run.arg(&self.dir).args(["--lock-name", name, "--"]);
+                run.args(["run", "--log-level=error", "--lock-name", name]);
+                match &self.server {
+                    Some(server) => run.args(["--store", &server.url()]),
+                    None => run.arg("--lock-dir").arg(&self.dir),
+                };
+                run.arg("--");
                 run
             }
             Tool::Flock => {
@@ -210,7 +250,7 @@ impl Installed {
     /// What holds the lock beside the command: of ours only the wrapper, not the
     /// guard that is there to outlive it.
     pub(crate) fn wrapper(&self, holder: &Process, command: Pid) -> Result<Vec<Pid>> {
-        if self.tool == Tool::Ours {
+        if self.tool.is_ours() {
             return Ok(vec![holder.pid]);
         }
         let tree = holder.figures().tree()?;
