@@ -137,30 +137,20 @@ fn of<T>(found: &mut impl Iterator<Item = T>) -> Result<T> {
 
 /// Into the documentation, if nothing is missing.
 fn write(report: &Report, complete: bool) -> Result<()> {
-    let docs = if complete {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")
-    } else {
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join("peers")
-    };
-    std::fs::create_dir_all(&docs)?;
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut pages = vec![
-        (docs.join("PEERS.md"), report.page()?),
-        (docs.join("peers.svg"), report.chart()),
-    ];
-    if complete {
-        for (page, figures) in [
-            ("docs/STORES.md", report.figures()),
-            ("README.md", report.figures().first(3)),
-        ] {
-            let page = here.join(page);
-            let text = figures.put_into(&page)?;
-            pages.push((page, text));
-        }
-    }
-    for (file, text) in pages {
-        std::fs::write(&file, text)?;
-        eprintln!("wrote {}", file.display());
+    let there = Path::new(env!("CARGO_TARGET_TMPDIR")).join("peers");
+    let into = if complete { here } else { &there };
+    std::fs::create_dir_all(into.join("docs"))?;
+    let write = |name, text: String| {
+        let file = into.join(name);
+        eprintln!("writing {}", file.display());
+        std::fs::write(file, text)
+    };
+    write("docs/PEERS.md", report.page()?)?;
+    write("docs/peers.svg", report.chart())?;
+    let (all, most) = (report.figures(), report.figures().first(3));
+    for (name, figures) in [("docs/STORES.md", all), ("README.md", most)] {
+        write(name, figures.put_into(&here.join(name))?)?;
     }
     Ok(())
 }
