@@ -197,6 +197,7 @@ mod redis {
         let server = Redis::start(&["--appendfsync", "always"]);
         let report = is_fit(&server.url());
         report.says("ok", "appendfsync always");
+        assert_eq!(setting(&report, "appendfsync"), "always");
         report.says("note", "no replica");
         assert!(
             report.findings().all(|f| f["mark"] != "warning"),
@@ -257,10 +258,70 @@ mod redis {
         );
         server.cli(&["ACL", "SETUSER", "node", "+del"]);
         is_fit(&url);
-        assert_eq!(
-            server.cli(&["KEYS", "*"]),
-            "leader-demo:{leader-demo-doctor-0}"
-        );
+        let left = "leader-demo:{leader-demo-doctor-0}";
+        assert_eq!(server.cli(&["KEYS", "*"]), left);
+        let record = server.cli(&["HGET", left, "record"]);
+        let mut record: Value = serde_json::from_str(&record).unwrap();
+        let written = record["written_at_ns"].as_u64().unwrap();
+        record["written_at_ns"] = (written - 61_000_000_000).into();
+        server.cli(&["HSET", left, "record", &record.to_string()]);
+        is_fit(&url);
+        assert_eq!(server.cli(&["KEYS", "*"]), "");
+    }
+
+    #[test]
+    fn ctrl_c_leaves_nothing_behind() {
+        if !Redis::is_here() {
+            return;
+        }
+        let server = Redis::start(&[]);
+        for after in [200, 700, 1100] {
+            let mut doctor = binary();
+            let mut doctor = doctor
+                .args(["doctor", "--store", &server.url()])
+                .stdout(std::process::Stdio::null())
+                .spawn()
+                .unwrap();
+            std::thread::sleep(Duration::from_millis(after));
+            let pid = rustix::process::Pid::from_child(&doctor);
+            rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+            assert_eq!(doctor.wait().unwrap().code(), Some(130), "{after}");
+            assert_eq!(server.cli(&["KEYS", "*"]), "", "{after}");
+        }
+    }
+
+    /// A balancer before two servers that know nothing of each other.
+    #[test]
+    fn two_servers_at_one_address_are_found_out() {
+        if !Redis::is_here() {
+            return;
+        }
+        let servers = [Redis::start(&[]), Redis::start(&[])];
+        let ports = servers.each_ref().map(|server| server.port);
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for (client, to) in listener.incoming().flatten().zip(ports.iter().cycle()) {
+                let server = std::net::TcpStream::connect(("127.0.0.1", *to)).unwrap();
+                let ways = [
+                    (client.try_clone().unwrap(), server.try_clone().unwrap()),
+                    (server, client),
+                ];
+                for (mut from, mut to) in ways {
+                    std::thread::spawn(move || {
+                        let _ = std::io::copy(&mut from, &mut to);
+                        let _ = to.shutdown(std::net::Shutdown::Both);
+                    });
+                }
+            }
+        });
+        // Of two in turn, one finds the other process where it is itself.
+        let url = format!("redis://127.0.0.1:{port}");
+        let refused = (0..4).any(|_| {
+            let report = judged_on(&url, &[]);
+            report.code == 1 && report.server("probe")["broken"] == "old_look"
+        });
+        assert!(refused);
     }
 
     /// On no command line either, not even of the other process.
@@ -353,6 +414,7 @@ mod postgres {
         let url = server.url("postgres", "");
         let report = is_fit(&url);
         report.says("ok", "fsync on");
+        assert_eq!(setting(&report, "fsync"), "on");
         report.says("note", "no standby");
         assert_eq!(server.sql(TABLES), "0", "it made that");
         a_running_election_is_named(&url);

@@ -52,7 +52,8 @@ pub(super) struct Flags {
 
 const AFTER_HELP: &str = "\
 It takes about two seconds, on a server three. There it tries a lease of its own, also with a second
-process, and says which of the server's settings weaken what is promised. Run it as the user, and under the load, that the nodes will have.
+process, and looks for settings that weaken what is promised. Run it as the user, and under the
+load, that the nodes will have.
 
 Exit codes: 0 fit, perhaps with warnings; 1 not to be trusted, and it says why; 2 usage.";
 

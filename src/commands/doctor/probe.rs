@@ -56,6 +56,13 @@ pub(super) enum Broken {
 }
 
 impl Probe {
+    fn of(broken: Broken) -> Self {
+        Self {
+            broken: Some(broken),
+            ..Self::default()
+        }
+    }
+
     /// Whether the other process was told of all changes.
     pub(super) fn tells(&self) -> bool {
         self.untold == 0 && self.notice.count > 0
@@ -70,7 +77,9 @@ pub(super) async fn run(
     interrupt: &Interrupt,
 ) -> Result<Probe, StoreError> {
     let failed = |e: std::io::Error| StoreError::new(format!("the other process: {e}"));
-    ready(&mut rival).await?;
+    if !sees(&mut rival, left.at.parts()).await? {
+        return Ok(Probe::of(Broken::OldLook));
+    }
     rival.order(Order::Compete).map_err(failed)?;
     let end = clock::now() + CONTEST;
     let mine = compete(store, || clock::now() >= end || interrupt.asked()).await?;
@@ -79,11 +88,13 @@ pub(super) async fn run(
         Some(Said::Competed(contest)) => contest,
         _ => return Err(StoreError::new("the other process says nothing")),
     };
-    ready(&mut rival).await?;
     let mut now = look(store).await?;
     let first = (left.at.parts(), left.record.term);
     let last = (now.revision.parts(), term(&now)?);
     let mut probe = judge(first, last, &mine, &theirs);
+    if !sees(&mut rival, last.0).await? {
+        probe.broken.get_or_insert(Broken::OldLook);
+    }
 
     let mut told = Vec::new();
     let mut record = left.record.clone();
@@ -113,13 +124,6 @@ pub(super) async fn run(
     Ok(probe)
 }
 
-async fn ready(rival: &mut Rival) -> Result<(), StoreError> {
-    match rival.hear(ANSWER * 2).await? {
-        Some(Said::Ready) => Ok(()),
-        _ => Err(StoreError::new("the other process says nothing")),
-    }
-}
-
 /// When the other was told of this change, if it was.
 async fn heard_of(rival: &mut Rival, change: [u64; 4]) -> Result<Option<BootTime>, StoreError> {
     let end = clock::now() + NOTICE;
@@ -133,11 +137,12 @@ async fn heard_of(rival: &mut Rival, change: [u64; 4]) -> Result<Option<BootTime
     Ok(None)
 }
 
-/// Whether the other sees it now.
+/// Whether this is what the other sees when it looks.
 async fn sees(rival: &mut Rival, change: [u64; 4]) -> Result<bool, StoreError> {
-    while let Some(said) = rival.hear(ANSWER).await? {
+    // It may have to start, and to connect.
+    while let Some(said) = rival.hear(ANSWER * 2).await? {
         if let Said::Sees(revision) = said {
-            return Ok(revision == change);
+            return Ok(revision == Some(change));
         }
     }
     Err(StoreError::new("the other process says nothing"))

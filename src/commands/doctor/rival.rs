@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use leader_demo::clock;
-use leader_demo::store::{Content, LeaseStore, Observed, Server, StoreError, Swap, Wake};
+use leader_demo::store::{Content, LeaseStore, Observed, Revision, Server, StoreError, Swap, Wake};
 use rustix::process::Signal;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -33,12 +33,11 @@ pub(super) enum Order {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Said {
-    /// It waits for an order.
-    Ready,
+    /// What is there, if anything.
+    Sees(Option<[u64; 4]>),
     Competed(Contest),
     /// Of this revision, at this time since the boot.
     Heard([u64; 4], u64),
-    Sees([u64; 4]),
     Failed(String),
 }
 
@@ -77,8 +76,7 @@ async fn obey(
     store: &dyn LeaseStore,
     orders: &mut UnboundedReceiver<Order>,
 ) -> Result<(), StoreError> {
-    store.read().await?;
-    say(&Said::Ready);
+    see(store).await?;
     let mut order = orders.recv().await;
     loop {
         order = match order {
@@ -93,13 +91,12 @@ async fn obey(
     }
 }
 
-/// Says what it hears, and what it sees when it is told to look.
+/// Says what it sees, what it hears, and what it sees when it is told to look.
 async fn watch(
     store: &dyn LeaseStore,
     orders: &mut UnboundedReceiver<Order>,
 ) -> Result<Option<Order>, StoreError> {
-    let mut seen = look(store).await?.revision;
-    say(&Said::Ready);
+    let mut seen = see(store).await?;
     loop {
         let order = tokio::select! {
             biased;
@@ -117,8 +114,7 @@ async fn watch(
         let Some(Order::Look) = order else {
             return Ok(order);
         };
-        seen = look(store).await?.revision;
-        say(&Said::Sees(seen.parts()));
+        seen = see(store).await?;
     }
 }
 
@@ -153,6 +149,13 @@ pub(super) async fn compete(
         };
     }
     Ok(contest)
+}
+
+/// Says what is there.
+async fn see(store: &dyn LeaseStore) -> Result<Revision, StoreError> {
+    let seen = store.read().await?.map(|seen| seen.revision);
+    say(&Said::Sees(seen.map(Revision::parts)));
+    seen.ok_or_else(vanished)
 }
 
 pub(super) async fn look(store: &dyn LeaseStore) -> Result<Observed, StoreError> {

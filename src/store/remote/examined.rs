@@ -51,6 +51,7 @@ impl<B: Backend> Hub<B> {
 }
 
 /// What a server will not tell this user is no failure: other troubles may be.
+#[cfg(any(feature = "etcd", feature = "redis"))]
 pub(in crate::store) fn if_allowed<T>(
     answer: Result<T, StoreError>,
 ) -> Result<Option<T>, StoreError> {
