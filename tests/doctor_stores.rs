@@ -378,7 +378,26 @@ mod redis {
         assert!(asked.elapsed() < Duration::from_secs(10));
     }
 
-    /// One lives and the other is gone, or is killed: neither is in the other's way.
+    #[test]
+    fn a_slow_network_takes_a_longer_lease() {
+        use common::servers::proxy::{Network, Proxy};
+        if !Redis::is_here() {
+            return;
+        }
+        let server = Redis::start(&[]);
+        let proxy = Proxy::to(server.port);
+        proxy.becomes(Network::Slow(Duration::from_millis(30)));
+        let url = format!("redis://127.0.0.1:{}", proxy.port());
+        // There and back; and ten times that is a lease.
+        let report = is_fit(&url);
+        let smallest = report.json["smallest"]["lease_duration_ns"].as_u64();
+        assert!(smallest >= Some(600_000_000), "{smallest:?}");
+        let short = judged_on(&url, &["--lease-duration=130ms"]);
+        short.refused("leaders lose their leases as it is");
+        proxy.becomes(Network::Parted);
+        is_refused(&url, &["Redis at 127.0.0.1:", "no answer within 5s"]);
+    }
+
     #[test]
     fn several_at_once_do_not_disturb_each_other() {
         if !Redis::is_here() {

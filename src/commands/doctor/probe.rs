@@ -108,9 +108,10 @@ pub(super) async fn run(
         now.revision = swap(store, Some(now.revision), &record).await?.0;
         let answered = clock::now();
         let change = now.revision.parts();
-        match heard_of(&mut rival, change).await? {
+        match heard_of(&mut rival, change, interrupt).await? {
             Some(at) if round > 0 => told.push(at.since(answered)),
             Some(_) => {}
+            None if interrupt.asked() => break,
             None => {
                 probe.untold += usize::from(round > 0);
                 rival.order(Order::Look).map_err(failed)?;
@@ -125,10 +126,14 @@ pub(super) async fn run(
 }
 
 /// When the other was told of this change, if it was.
-async fn heard_of(rival: &mut Rival, change: [u64; 4]) -> Result<Option<BootTime>, StoreError> {
+async fn heard_of(
+    rival: &mut Rival,
+    change: [u64; 4],
+    interrupt: &Interrupt,
+) -> Result<Option<BootTime>, StoreError> {
     let end = clock::now() + NOTICE;
-    while let Some(said) = rival.hear(end.since(clock::now())).await? {
-        if let Said::Heard(revision, at) = said
+    while clock::now() < end && !interrupt.asked() {
+        if let Some(Said::Heard(revision, at)) = rival.hear(NOTICE / 10).await?
             && revision == change
         {
             return Ok(Some(BootTime::from_nanos(at)));
