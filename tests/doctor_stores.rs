@@ -7,7 +7,6 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::binary;
 use common::doctor::{Report, judged_on, told};
 use serde_json::Value;
 
@@ -187,6 +186,7 @@ mod etcd {
 #[cfg(feature = "redis")]
 mod redis {
     use super::*;
+    use common::binary;
     use common::servers::redis::Redis;
 
     #[test]
@@ -477,6 +477,9 @@ mod postgres {
         server.sql("GRANT SELECT, INSERT, UPDATE ON leader_demo_leases TO reader");
         let report = is_fit(&server.url("reader", "postgres"));
         report.says("note", "could not be deleted");
+        server.sql("REVOKE SELECT ON pg_stat_replication FROM public");
+        let report = is_fit(&server.url("reader", "postgres"));
+        report.says("note", "may not see fsync, full_page_writes");
     }
 
     #[test]

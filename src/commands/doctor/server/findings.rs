@@ -81,7 +81,7 @@ pub(super) fn promises(kind: Kind, probe: &Probe) -> Vec<Finding> {
         // Nothing was tried.
         (0, 0) => None,
         (0, _) => Some(Finding::ok(format!(
-            "another process is told of a change within {notice} of its answer"
+            "another process is told of a change after {notice}"
         ))),
         (_, 0) => Some(Finding::warning(
             "nobody is told of changes: they are found by looking, a retry period later",
