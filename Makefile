@@ -65,7 +65,8 @@ test-coverage: ## Which lines the tests run, file by file (installs what it need
 
 test-stores: ## All tests of etcd, Redis and PostgreSQL, on real servers (deps-stores)
 	cargo test --features full --test store_contract --test store_faults \
-		--test store_etcd --test store_redis --test store_postgres --test store_cli
+		--test store_etcd --test store_redis --test store_postgres --test store_cli \
+		--test doctor_stores
 	cargo test --features full --lib store::
 	cargo test --features full --test make the_demo_on
 

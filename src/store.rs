@@ -23,9 +23,11 @@ mod redis;
 #[cfg(any(feature = "etcd", feature = "postgres", feature = "redis"))]
 mod remote;
 mod server;
+mod trial;
 mod work;
 
-pub use server::{Server, ServerError};
+pub use server::{Kind, Server, ServerError};
+pub use trial::{Host, Setting, Trial};
 pub use work::{Life, Remains, Work};
 
 /// A boxed future: what a [`LeaseStore`]'s methods return.

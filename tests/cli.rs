@@ -127,10 +127,6 @@ fn bad_usage_is_told_with_the_flag_the_value_and_what_would_do() {
             &["--store etcd://h:2379", "--shared-dir"],
         ),
         (
-            &["doctor", "--store", "etcd://h"],
-            &["--store etcd://h:2379", "--lock-dir"],
-        ),
-        (
             &["--node-id=n", "--store", "file:"],
             &["--store", "file:/tmp"],
         ),

@@ -7,23 +7,23 @@ use clap::{ArgMatches, Parser};
 use leader_demo::TimingError;
 
 use super::election::ElectionFlags;
-use super::{Directory, Election, refuse, values};
+use super::{Election, refuse, values};
 
 pub(super) const NAME: &str = "doctor";
 
 /// A set-up to judge.
 #[derive(Debug)]
 pub(crate) struct Doctor {
-    pub(crate) election: Election<Directory>,
+    pub(crate) election: Election,
     /// What `run` would say to the one that was not given.
     pub(crate) stop_grace: Result<Duration, TimingError>,
     pub(crate) nodes: u32,
     pub(crate) json: bool,
 }
 
-/// Say whether a set-up is fit: how long each failure takes and why, what the
-/// lock directory and this machine are good for, and the shortest lease that is
-/// safe here. Takes the nodes' own flags; leaves nothing behind.
+/// Say whether a set-up is fit: how long each failure takes and why, what the lock
+/// directory or the server and this machine are good for, and the shortest lease
+/// that is safe here. Takes the nodes' own flags; leaves nothing behind.
 #[derive(Debug, Parser)]
 #[command(name = NAME, after_help = AFTER_HELP)]
 pub(super) struct Flags {
@@ -51,14 +51,16 @@ pub(super) struct Flags {
 }
 
 const AFTER_HELP: &str = "\
-It takes about two seconds. Run it as the user, and under the load, that the nodes will have.
+It takes about two seconds, on a server three. There it tries a lease of its own, also with a second
+process, and looks for settings that weaken what is promised. Run it as the user, and under the
+load, that the nodes will have.
 
 Exit codes: 0 fit, perhaps with warnings; 1 not to be trusted, and it says why; 2 usage.";
 
 impl Doctor {
     pub(super) fn resolve(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let flags: Flags = super::flags(matches)?;
-        let election = flags.election.resolve(matches)?.in_directory()?;
+        let election = flags.election.resolve(matches)?;
         let stop_grace = election.timing.stop_grace(flags.stop_grace);
         if let (Err(e), Some(_)) = (stop_grace, flags.stop_grace) {
             return Err(refuse(ErrorKind::ValueValidation, e));

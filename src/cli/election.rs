@@ -86,27 +86,13 @@ pub(super) struct LeaseFlags {
     shared_dir: bool,
 }
 
-impl Election {
-    /// As it is, if its lease is kept in a directory.
-    pub(super) fn in_directory(self) -> Result<Election<Directory>, clap::Error> {
-        let Self {
-            lock_name,
+impl<P> Election<P> {
+    /// The same, where it is known what kind of place that is.
+    pub(crate) fn at<Q>(&self, place: Q) -> Election<Q> {
+        Election {
+            lock_name: self.lock_name.clone(),
             place,
-            timing,
-        } = self;
-        match place {
-            Place::Directory(place) => Ok(Election {
-                lock_name,
-                place,
-                timing,
-            }),
-            Place::Server(server) => {
-                let message = format!(
-                    "--store {server} is a server, and only lock directories are looked into: \
-                     give a --lock-dir"
-                );
-                Err(refuse(ErrorKind::ValueValidation, message))
-            }
+            timing: self.timing,
         }
     }
 }

@@ -5,8 +5,12 @@
 //! | `doctor/timing.rs` | what the durations promise: pure arithmetic |
 //! | `doctor/advice.rs` | how short a lease may be: pure arithmetic, and why |
 //! | `doctor/directory.rs` | the lock directory, with `access.rs` (and `names.rs`), `restart.rs` and `lease.rs` |
-//! | `doctor/trial.rs` | a lease of its own, tried and removed; `flock.rs` with a second process |
+//! | `doctor/trial.rs` | a lease of its own in it, tried and removed; `flock.rs` with a second process |
+//! | `doctor/server.rs` | a server: its settings, and a lease of its own there, tried and deleted |
+//! | `doctor/probe.rs` | what a server promises, tried with a second process, `rival.rs` |
+//! | `doctor/calls.rs` | the calls that nodes make, timed |
 //! | `doctor/machine.rs` | boot id, clocks, timers |
+//! | `doctor/sentences.rs` | what the numbers mean |
 //! | `doctor/report.rs` | findings, as text and as JSON |
 
 use std::io::{self, IsTerminal, Write};
@@ -14,10 +18,11 @@ use std::io::{self, IsTerminal, Write};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use crate::cli;
+use crate::cli::{self, Place};
 
 mod access;
 mod advice;
+mod calls;
 mod directory;
 pub(crate) mod flock;
 mod interrupt;
@@ -25,15 +30,21 @@ mod lease;
 mod machine;
 mod measured;
 mod names;
+mod probe;
 mod report;
 mod restart;
+pub(crate) mod rival;
+mod sentences;
+mod server;
 mod timing;
 mod trial;
 
-use advice::{Room, Smallest};
+use advice::Smallest;
+use directory::Directory;
 use interrupt::Interrupt;
 use measured::Measured;
-use report::{Finding, Mark, Section, long, short};
+use report::{Finding, Mark, Section};
+use server::Server;
 use timing::{Cost, Failover, Overlap, Tells};
 
 /// The whole of it, as JSON.
@@ -47,7 +58,8 @@ struct Report<'a> {
     failover: Vec<Failover>,
     /// Calls in a second, at most.
     cost: Cost,
-    directory: directory::Directory,
+    #[serde(flatten)]
+    place: Facts,
     machine: machine::Machine,
     measured: Option<Measured>,
     smallest: Option<Smallest>,
@@ -66,11 +78,62 @@ struct Durations {
     stop_grace_ns: Option<u64>,
 }
 
+/// What was found out about where the lease is kept.
+struct Examined {
+    facts: Facts,
+    findings: Vec<Finding>,
+    /// None: no call could be made.
+    measured: Option<Measured>,
+    tells: Tells,
+    /// No other machine has this place.
+    here_alone: bool,
+}
+
+/// One of them.
+#[derive(Serialize)]
+struct Facts {
+    directory: Option<Directory>,
+    server: Option<Server>,
+}
+
+impl Facts {
+    fn of_directory(directory: Directory) -> Self {
+        Self {
+            directory: Some(directory),
+            server: None,
+        }
+    }
+
+    fn title(&self) -> &'static str {
+        match self.directory {
+            Some(_) => "The lock directory",
+            None => "The server",
+        }
+    }
+
+    fn of_server(server: Server) -> Self {
+        Self {
+            directory: None,
+            server: Some(server),
+        }
+    }
+}
+
 /// 0 if it is fit, 1 if it is not to be trusted.
 pub(crate) fn run(doctor: &cli::Doctor) -> Result<u8> {
     let interrupt = Interrupt::listen()?;
-    let progress = Progress::start("trying the lock directory and the clocks, two seconds ..");
-    let examined = super::runtime()?.block_on(directory::examine(&doctor.election, &interrupt));
+    let election = &doctor.election;
+    let examined = async {
+        match &election.place {
+            Place::Directory(place) => directory::examine(&election.at(place), &interrupt).await,
+            Place::Server(place) => server::examine(&election.at(place), &interrupt).await,
+        }
+    };
+    let progress = Progress::start(match election.place {
+        Place::Directory(_) => "trying the lock directory and the clocks, two seconds ..",
+        Place::Server(_) => "trying the server and the clocks, three seconds ..",
+    });
+    let examined = super::runtime()?.block_on(examined);
     let timers = examined.measured.is_some();
     let machine = machine::examine(timers, &interrupt).context("cannot watch the clock")?;
     drop(progress);
@@ -82,11 +145,7 @@ pub(crate) fn run(doctor: &cli::Doctor) -> Result<u8> {
     Ok(u8::from(!report.fit))
 }
 
-fn judge<'a>(
-    doctor: &'a cli::Doctor,
-    examined: directory::Examined,
-    machine: machine::Machine,
-) -> Report<'a> {
+fn judge(doctor: &cli::Doctor, examined: Examined, machine: machine::Machine) -> Report<'_> {
     let timing = &doctor.election.timing;
     let stop_grace = doctor.stop_grace.ok();
     let measured = examined.measured.map(|measured| Measured {
@@ -95,29 +154,29 @@ fn judge<'a>(
     });
     let known = measured.clone().unwrap_or_default();
     let overlap = timing::overlap(timing, stop_grace);
-    let tells = Tells {
-        at_once: examined.facts.lock_counts,
-        here_alone: examined.facts.local,
-    };
-    let failover = timing::failovers(timing, stop_grace, tells, &known);
-    let cost = timing::cost(timing, doctor.nodes, &known);
+    let (tells, here_alone) = (examined.tells, examined.here_alone);
+    let failover = timing::failovers(timing, stop_grace, tells, here_alone, &known);
+    let cost = timing::cost(timing, doctor.nodes, tells, &known);
     let smallest = measured
         .as_ref()
         .map(|m| advice::smallest(timing, stop_grace, m));
 
-    let mut durations = promises(doctor, &overlap);
-    durations.push(expense(doctor.nodes, &cost, measured.is_some()));
+    let mut durations = sentences::promises(doctor, &overlap);
+    durations.push(sentences::expense(doctor.nodes, &cost, measured.is_some()));
     let lease = match (&measured, &smallest) {
-        (Some(measured), Some(smallest)) => shortest(doctor, measured, smallest),
+        (Some(measured), Some(smallest)) => sentences::shortest(doctor, measured, smallest),
         _ => Vec::new(),
     };
     let sections = vec![
         section("Durations", durations),
-        section("The lock directory", examined.findings),
-        section("This machine", machine.findings()),
+        section(examined.facts.title(), examined.findings),
+        section(
+            "This machine",
+            machine.findings(examined.facts.directory.is_some()),
+        ),
         section(
             "How long nobody leads, at worst, if",
-            outages(&failover, measured.as_ref()),
+            sentences::outages(&failover, measured.as_ref()),
         ),
         section("The shortest safe lease", lease),
     ];
@@ -134,7 +193,7 @@ fn judge<'a>(
         overlap,
         failover,
         cost,
-        directory: examined.facts,
+        place: examined.facts,
         machine,
         measured,
         smallest,
@@ -146,128 +205,15 @@ fn section(title: &'static str, findings: Vec<Finding>) -> Section {
     Section { title, findings }
 }
 
-fn promises(doctor: &cli::Doctor, overlap: &Overlap) -> Vec<Finding> {
-    let timing = &doctor.election.timing;
-    let (l, r) = (timing.lease_duration(), timing.renew_deadline());
-    let run = match (doctor.stop_grace, overlap.none_below_rates_in_run) {
-        (Ok(grace), rates) => Finding::ok(format!(
-            "`run`: the command is gone R + G = {} after a renewal was asked for (G is {}), before \
-             another leads, up to a ratio of {:.2}",
-            long(r + grace),
-            long(grace),
-            rates.unwrap_or_default(),
-        )),
-        (Err(e), _) => Finding::warning("`run` would not start with these", e.to_string()),
-    };
-    vec![
-        Finding::ok(format!(
-            "lease duration L {}, renew deadline R {}, retry period P {}",
-            long(l),
-            long(r),
-            long(timing.retry_period())
-        )),
-        Finding::ok(format!(
-            "two never lead at once, while no clock runs {:.2} times as fast as another (L/R)",
-            overlap.none_below_rates
-        )),
-        run,
-        Finding::note(
-            "a leader frozen between asking and acting acts late: no lease prevents that",
-            "send the term along, and refuse those lower than the highest seen",
-        ),
-    ]
-}
-
-fn expense(nodes: u32, cost: &Cost, measured: bool) -> Finding {
-    let busy = match measured {
-        true => format!(": {} of work", short(cost.busy)),
-        false => String::new(),
-    };
-    Finding::ok(format!(
-        "{nodes} nodes ask the store for at most {:.1} renewals, {:.1} looks and {:.1} looks for \
-         requests a second{busy}",
-        cost.renewals, cost.looks, cost.looks_for_requests
-    ))
-}
-
-fn outages(failovers: &[Failover], measured: Option<&Measured>) -> Vec<Finding> {
-    let line = |row: &Failover| {
-        let at_most = short(row.at_most);
-        Finding::ok(format!("{:<55} {at_most:>7} = {}", row.what, row.formula))
-    };
-    let mut lines: Vec<_> = failovers.iter().map(line).collect();
-    let delays = measured.map_or_else(
-        || "which could not be measured".into(),
-        |measured| format!("at worst {}", short(timing::delays(measured))),
-    );
-    lines.push(Finding::ok(format!(
-        "delays are two late wake-ups, a look and an acquisition, {delays}"
-    )));
-    lines
-}
-
-fn shortest(doctor: &cli::Doctor, measured: &Measured, smallest: &Smallest) -> Vec<Finding> {
-    let timing = &doctor.election.timing;
-    let (call, which) = measured.worst_call();
-    let wake_up = measured.wake_up;
-    let mut findings = vec![Finding::ok(format!(
-        "R - P >= {} x (slowest call, {which} {} + latest wake-up {}): L >= {}",
-        advice::ROOM,
-        short(call),
-        short(wake_up),
-        short(smallest.to_keep),
-    ))];
-    let stopping = doctor.stop_grace.ok().map(|grace| {
-        findings.push(Finding::ok(format!(
-            "`run`: L - R - G >= {} x latest wake-up {}: L >= {}",
-            advice::LATE,
-            short(wake_up),
-            short(smallest.to_stop),
-        )));
-        advice::room_to_stop(timing, grace, measured)
-    });
-    let lease = long(smallest.lease_duration);
-    let longer = format!("use --lease-duration {lease} or more, or find out what is so slow");
-    let found = match advice::room_to_renew(timing, measured) {
-        Room::Ample => None,
-        Room::Tight => Some(Finding::warning(
-            "with these durations a leader may lose its lease when the machine is busier",
-            &*longer,
-        )),
-        Room::None => Some(Finding::refused(
-            "with these durations leaders lose their leases as it is",
-            &*longer,
-        )),
-    };
-    findings.extend(found);
-    let found = match stopping {
-        None | Some(Room::Ample) => None,
-        Some(Room::Tight) => Some(Finding::warning(
-            "with these durations a command of `run` may outlive its lease when the machine is busier",
-            &*longer,
-        )),
-        Some(Room::None) => Some(Finding::refused(
-            "with these durations a command of `run` may outlive its lease",
-            &*longer,
-        )),
-    };
-    findings.extend(found);
-    findings.push(Finding::ok(format!(
-        "so L is at least {lease} here and now, with the others in proportion (never below {})",
-        long(leader_demo::Timing::SHORTEST)
-    )));
-    findings
-}
-
 fn print(doctor: &cli::Doctor, report: &Report) -> Result<()> {
     let out = if doctor.json {
         serde_json::to_string(report)? + "\n"
     } else {
-        let heading = format!(
-            "Is {} in {} fit?",
-            report.lock_name,
-            doctor.election.place.dir.display()
-        );
+        let heading = match &doctor.election.place {
+            Place::Directory(place) => format!("{} in {}", report.lock_name, place.dir.display()),
+            Place::Server(server) => format!("{} on {server}", report.lock_name),
+        };
+        let heading = format!("Is {heading} fit?");
         report::text(&heading, &report.sections, super::colours())
     };
     super::print(&out)

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `etcd/access.rs` | who we are, and which certificates count |
 //! | `etcd/gateway.rs` | JSON over one HTTP connection |
+//! | `etcd/settings.rs` | what a member says of itself and of its cluster |
 
 use std::collections::VecDeque;
 use std::str::FromStr;
@@ -13,12 +14,15 @@ use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::json;
 
 use crate::name::LockName;
+use crate::store::remote::examined::{travels, yes_or_no};
 use crate::store::remote::{Backend, Key, Put, Stored, Told, keys};
 use crate::store::server::{Server, ServerError};
+use crate::store::trial::Setting;
 use crate::store::{Revision, StoreError};
 
 mod access;
 mod gateway;
+mod settings;
 
 use access::{Access, Login};
 use gateway::{Failure, Gateway, Lines, authority};
@@ -218,6 +222,23 @@ impl Backend for Etcd {
             }
             self.follow(on).await?;
         }
+    }
+
+    async fn settings(&self, on: &mut Gateway, attempt: usize) -> Result<Vec<Setting>, StoreError> {
+        let mut settings = self.of_member(on).await?;
+        settings.push(travels(&self.host(attempt).0, self.access.tls.is_some()));
+        settings.push(yes_or_no("password", self.access.login.is_some()));
+        Ok(settings)
+    }
+
+    async fn delete(&self, on: &mut Gateway) -> Result<(), StoreError> {
+        let keys = self.keys.each_ref();
+        let delete = keys.map(|key| json!({"request_delete_range": {"key": encoded(key)}}));
+        let request = json!({"success": delete}).to_string();
+        let answer = on.post("/v3/kv/txn", request).await;
+        answer
+            .map(|_: serde::de::IgnoredAny| ())
+            .map_err(|failure| self.trouble(failure))
     }
 }
 

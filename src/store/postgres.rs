@@ -18,14 +18,17 @@
 //! | `postgres/passwords.rs` | the password file |
 //! | `postgres/unverified.rs` | TLS with who knows whom |
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Error, SimpleQueryRow};
 
 use super::StoreError;
+use super::remote::examined::{travels, yes_or_no};
 use super::remote::{Backend, Key, Put, Stored, Told, nonce};
 use super::server::{Server, ServerError};
+use super::trial::Setting;
 use crate::name::LockName;
 
 mod passwords;
@@ -42,6 +45,8 @@ use table::Table;
 pub(super) struct Postgres {
     settings: Settings,
     table: Table,
+    /// The table was missing.
+    made_it: AtomicBool,
 }
 
 /// A session that listens.
@@ -56,7 +61,11 @@ impl Postgres {
     ) -> Result<Self, ServerError> {
         let settings = Settings::new(server, |name| std::env::var(name).ok())?;
         let table = Table::new(settings.table.clone(), lock_name, patience);
-        Ok(Self { settings, table })
+        Ok(Self {
+            settings,
+            table,
+            made_it: AtomicBool::new(false),
+        })
     }
 
     async fn exchange(&self, on: &Session, put: Option<(&Put, i64)>) -> Result<Told, Error> {
@@ -83,6 +92,7 @@ impl Postgres {
 
     async fn create(&self, on: &Session) -> Result<(), StoreError> {
         let Err(e) = on.rows(&self.table.create()).await else {
+            self.made_it.store(true, Ordering::Relaxed);
             return Ok(());
         };
         // Another one was quicker: IF NOT EXISTS looks before it locks.
@@ -167,6 +177,35 @@ impl Backend for Postgres {
         }
     }
 
+    async fn settings(&self, on: &mut Session, attempt: usize) -> Result<Vec<Setting>, StoreError> {
+        let rows = match on.rows(&self.table.settings()).await {
+            Err(e) if is_not_for_us(&e) => Vec::new(),
+            rows => rows.map_err(|e| trouble(&e))?,
+        };
+        let said = |name: &&str| {
+            let row = rows.iter().find(|row| row.get("name") == Some(*name))?;
+            Some(row.get("setting")?.to_owned())
+        };
+        let settings = table::SETTINGS.iter();
+        let mut settings: Vec<_> = settings.map(|name| (*name, said(name))).collect();
+        // A pooler answers for what is between it and the server.
+        settings.push(match said(&"ssl") {
+            Some(ssl) => travels(self.settings.host(attempt).0, ssl == "true"),
+            None => ("travels", None),
+        });
+        settings.push(yes_or_no("password", self.settings.has_password(attempt)));
+        Ok(settings)
+    }
+
+    async fn delete(&self, on: &mut Session) -> Result<(), StoreError> {
+        let made_it = self.made_it.load(Ordering::Relaxed);
+        match on.rows(&self.table.delete(made_it)).await {
+            // Another one that made it was quicker.
+            Err(e) if e.code() == Some(&SqlState::UNDEFINED_TABLE) => Ok(()),
+            deleted => deleted.map(drop).map_err(|e| trouble(&e)),
+        }
+    }
+
     async fn hear(&self, on: &mut Listener) -> Result<(Key, Option<Stored>), StoreError> {
         loop {
             if let Some((key, stored)) = self.table.notice(&on.0.notice().await?) {
@@ -174,4 +213,14 @@ impl Backend for Postgres {
             }
         }
     }
+}
+
+/// What this user may not see, or this server has not.
+fn is_not_for_us(e: &Error) -> bool {
+    let codes = [
+        &SqlState::INSUFFICIENT_PRIVILEGE,
+        &SqlState::UNDEFINED_TABLE,
+        &SqlState::UNDEFINED_COLUMN,
+    ];
+    e.code().is_some_and(|code| codes.contains(&code))
 }

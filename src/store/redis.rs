@@ -13,6 +13,7 @@
 //! |---|---|
 //! | `redis/ask.lua` | compares, sets, tells who listens, and says what is there |
 //! | `redis/link.rs` | a connection: TCP, TLS, who we are, and whether the server is fit |
+//! | `redis/settings.rs` | what a server says of itself |
 //! | `redis/trouble.rs` | what an error means, and what would help |
 
 use std::path::PathBuf;
@@ -21,12 +22,15 @@ use ::redis::{Cmd, PushInfo, PushKind, Value};
 use tokio::sync::mpsc;
 
 use super::remote::dial::Files;
+use super::remote::examined::{travels, yes_or_no};
 use super::remote::{Backend, Key, Put, Stored, Told, keys, nonce};
 use super::server::{Server, ServerError};
+use super::trial::Setting;
 use super::{Revision, StoreError};
 use crate::name::LockName;
 
 mod link;
+mod settings;
 mod trouble;
 
 use link::{Link, Place};
@@ -140,6 +144,20 @@ impl Backend for Redis {
         let put = put.filter(|_| done).map(|put| &now[put.key as usize]);
         let done = put.and_then(|put| put.as_ref().map(|put| put.revision));
         Ok(Told { done, now })
+    }
+
+    async fn settings(&self, on: &mut Link, attempt: usize) -> Result<Vec<Setting>, StoreError> {
+        let mut settings = settings::of_server(on, &self.place).await?;
+        let host = self.place.host(attempt).0;
+        settings.push(travels(host, self.place.tls.is_some()));
+        settings.push(yes_or_no("password", self.place.password.is_some()));
+        Ok(settings)
+    }
+
+    async fn delete(&self, on: &mut Link) -> Result<(), StoreError> {
+        let delete = Cmd::new().arg("DEL").arg(&self.keys).take();
+        let _: Value = on.ask(&self.place, &delete).await?;
+        Ok(())
     }
 
     async fn listen(&self, attempt: usize) -> Result<Listener, StoreError> {

@@ -6,6 +6,7 @@
 //! | [`Backend`] | what one kind of server adds: one request, and one kind of notice |
 //! | [`Register`] | the store that comes of it |
 //! | `remote/latest.rs` | what the server said last, for who waits for more |
+//! | `remote/examined.rs` | for who judges a server: what it says of itself |
 //! | `remote/dial.rs`, `remote/tls.rs` | connections |
 
 use std::fmt;
@@ -20,10 +21,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use crate::lease::{self, DecodeError, Record};
+use crate::store::trial::Setting;
 use crate::store::{Answer, Content, LeaseStore, Observed, Revision, StoreError, Swap, Wake};
 
 #[cfg(any(feature = "etcd", feature = "redis"))]
 pub(in crate::store) mod dial;
+pub(in crate::store) mod examined;
 mod latest;
 pub(in crate::store) mod tls;
 
@@ -83,6 +86,19 @@ pub(super) trait Backend: Send + Sync + 'static {
         &self,
         on: &mut Self::Listener,
     ) -> impl Future<Output = Result<(Key, Option<Stored>), StoreError>> + Send;
+
+    /// How the server is set up, in its own words and by its own names.
+    fn settings(
+        &self,
+        on: &mut Self::Connection,
+        attempt: usize,
+    ) -> impl Future<Output = Result<Vec<Setting>, StoreError>> + Send;
+
+    /// Deletes both keys, and what had to be made for them.
+    fn delete(
+        &self,
+        on: &mut Self::Connection,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

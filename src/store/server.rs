@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::name::LockName;
 use crate::store::LeaseStore;
+use crate::store::trial::{Register, Trial};
 
 /// `SCHEME://[USER[:PASSWORD]@]HOST[:PORT][,HOST[:PORT]..][/PATH][?NAME=VALUE&..]`,
 /// for an etcd, Redis or PostgreSQL.
@@ -32,10 +33,14 @@ pub struct Server {
     pub(super) params: Vec<(String, String)>,
 }
 
+/// What answers at a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
+    /// `etcd://`
     Etcd,
+    /// `redis://`: a Redis or a Valkey.
     Redis,
+    /// `postgres://`
     Postgres,
 }
 
@@ -79,6 +84,29 @@ impl Server {
         lock_name: &LockName,
         patience: Duration,
     ) -> Result<Arc<dyn LeaseStore>, ServerError> {
+        Ok(self.register(lock_name, patience)?)
+    }
+
+    /// To try it out, with a lease of nobody's: whoever tries at the same time takes
+    /// another `number`.
+    ///
+    /// # Errors
+    /// As from [`open`](Self::open).
+    pub fn trial(&self, number: u32, patience: Duration) -> Result<Trial, ServerError> {
+        let lock_name = Trial::lock_name(number);
+        Ok(Trial(self.register(&lock_name, patience)?))
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    fn register(
+        &self,
+        lock_name: &LockName,
+        patience: Duration,
+    ) -> Result<Arc<dyn Register>, ServerError> {
         let _ = (lock_name, patience);
         match self.kind {
             #[cfg(feature = "etcd")]

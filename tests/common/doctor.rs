@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -29,6 +29,11 @@ pub fn ask(dir: &Path, command: &mut Command) -> Report {
     let before = files_in(dir);
     let output = command.output().unwrap();
     assert_eq!(files_in(dir), before, "it left something behind");
+    told(output)
+}
+
+/// What came of it.
+pub fn told(output: Output) -> Report {
     let text = String::from_utf8(output.stdout).unwrap();
     let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(complaint, "", "{text}");
@@ -92,6 +97,10 @@ impl Report {
         &self.json["directory"][field]
     }
 
+    pub fn server(&self, field: &str) -> &Value {
+        &self.json["server"][field]
+    }
+
     pub fn at_most(&self, case: &str) -> Duration {
         let rows = self.json["failover"].as_array().unwrap();
         let row = rows.iter().find(|row| row["case"] == case).expect(case);
@@ -116,4 +125,13 @@ pub fn is_root() -> bool {
         skip("this needs root");
     }
     root
+}
+
+/// Asks about a server.
+pub fn judged_on(url: &str, flags: &[&str]) -> Report {
+    let mut command = binary();
+    command
+        .args(["doctor", "--json", "--store", url])
+        .args(flags);
+    told(command.output().unwrap())
 }

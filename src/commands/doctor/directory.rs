@@ -16,7 +16,9 @@ use super::machine::is_container;
 use super::measured::Measured;
 use super::report::{Finding, Mark, short};
 use super::restart::{self, Survival};
+use super::timing::Tells;
 use super::trial::{Base, PREFIX, Trial, Tried};
+use super::{Examined, Facts};
 use crate::cli::{self, Election};
 
 /// Less than that, and the next election may already fail.
@@ -32,11 +34,11 @@ pub(super) struct Directory {
     /// None: it cannot be seen.
     exists: Option<bool>,
     filesystem: Option<String>,
-    pub(super) local: bool,
+    local: bool,
     hard_links: Option<bool>,
     flock: Option<&'static str>,
     /// Whether the death of a leader on this machine is noticed at once.
-    pub(super) lock_counts: bool,
+    lock_counts: bool,
     #[serde(flatten)]
     survival: Option<Survival>,
     free_bytes: Option<u64>,
@@ -46,21 +48,21 @@ pub(super) struct Directory {
     lease: Option<Lease>,
 }
 
-/// What was found, and how long calls took, if any could be made.
-pub(super) struct Examined {
-    pub(super) facts: Directory,
-    pub(super) findings: Vec<Finding>,
-    pub(super) measured: Option<Measured>,
+/// What has been found out until now.
+struct Examination {
+    facts: Directory,
+    findings: Vec<Finding>,
+    measured: Option<Measured>,
 }
 
 pub(super) async fn examine(
-    election: &Election<cli::Directory>,
+    election: &Election<&cli::Directory>,
     interrupt: &Interrupt,
 ) -> Examined {
     let dir = &election.place.dir;
     let here = nearest(dir);
     let (exists, finding) = is_there(dir, &here);
-    let mut examined = Examined {
+    let mut examined = Examination {
         facts: Directory {
             path: dir.clone(),
             exists,
@@ -85,7 +87,21 @@ pub(super) async fn examine(
         examined.try_out(&here, election, usable, interrupt).await;
     }
     examined.others(dir, election);
-    examined
+    let Examination {
+        facts,
+        findings,
+        measured,
+    } = examined;
+    Examined {
+        tells: match facts.lock_counts {
+            true => Tells::Deaths,
+            false => Tells::Nothing,
+        },
+        here_alone: facts.local,
+        facts: Facts::of_directory(facts),
+        findings,
+        measured,
+    }
 }
 
 fn is_there(dir: &Path, here: &Path) -> (Option<bool>, Finding) {
@@ -119,7 +135,7 @@ fn nearest(dir: &Path) -> PathBuf {
     }
 }
 
-impl Examined {
+impl Examination {
     fn says(&mut self, finding: Finding) {
         self.findings.push(finding);
     }
@@ -202,7 +218,7 @@ impl Examined {
     }
 
     /// Whether there is nothing in it that this user may write to.
-    fn who_may_write(&mut self, here: &Path, election: &Election<cli::Directory>) -> bool {
+    fn who_may_write(&mut self, here: &Path, election: &Election<&cli::Directory>) -> bool {
         let mut barred = false;
         if self.facts.exists == Some(true)
             && let Ok(metadata) = std::fs::metadata(here)
@@ -224,7 +240,7 @@ impl Examined {
     }
 
     /// Looks at the lease that may be there; whether it could be used.
-    async fn lease(&mut self, election: &Election<cli::Directory>) -> Option<PathBuf> {
+    async fn lease(&mut self, election: &Election<&cli::Directory>) -> Option<PathBuf> {
         let (lease, findings) = lease::look(election).await;
         let fit = lease.is_some() && findings.iter().all(|f| f.mark < Mark::Refused);
         self.findings.extend(findings);
@@ -235,7 +251,7 @@ impl Examined {
     async fn try_out(
         &mut self,
         here: &Path,
-        election: &Election<cli::Directory>,
+        election: &Election<&cli::Directory>,
         usable: Option<PathBuf>,
         interrupt: &Interrupt,
     ) {
@@ -268,34 +284,22 @@ impl Examined {
         self.facts.flock = Some(flock);
         self.says(finding);
         let mut measured = Measured {
-            read: tried.read,
-            renewal: tried.renewal,
-            acquisition: tried.acquisition,
-            release: tried.release,
+            read: tried.calls.read,
+            renewal: tried.calls.renewal,
+            acquisition: tried.calls.acquisition,
+            release: tried.calls.release,
             ..Measured::default()
         };
         if let Flock::Honest(hand_off) = tried.flock {
             measured.hand_off = hand_off;
             self.facts.lock_counts = tried.life == Life::Alive;
         }
-        for (what, trips) in [
-            ("a look", measured.read),
-            ("a renewal", measured.renewal),
-            ("an acquisition, with its syncs,", measured.acquisition),
-            ("a release", measured.release),
-        ] {
-            self.says(Finding::ok(format!(
-                "{what} takes {}, 99 % up to {}, at most {} (of {})",
-                short(trips.p50),
-                short(trips.p99),
-                short(trips.max),
-                trips.count
-            )));
-        }
+        self.findings
+            .extend(measured.findings("an acquisition, with its syncs,"));
         self.measured = Some(measured);
     }
 
-    fn others(&mut self, dir: &Path, election: &Election<cli::Directory>) {
+    fn others(&mut self, dir: &Path, election: &Election<&cli::Directory>) {
         let mut others: Vec<_> = std::fs::read_dir(dir)
             .into_iter()
             .flatten()

@@ -4,8 +4,8 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use leader_demo::Term;
 use leader_demo::store::{Content, LeaseStore, Life, Observed, StoreError};
+use leader_demo::{Term, Timing};
 use serde::Serialize;
 
 use super::access;
@@ -31,13 +31,13 @@ struct Leader {
     lease_duration: Duration,
 }
 
-pub(super) fn path(election: &Election<cli::Directory>) -> PathBuf {
+pub(super) fn path(election: &Election<&cli::Directory>) -> PathBuf {
     let name = format!("{}.lock", election.lock_name);
     election.place.dir.join(name)
 }
 
 /// Looks at it, and changes nothing.
-pub(super) async fn look(election: &Election<cli::Directory>) -> (Option<Lease>, Vec<Finding>) {
+pub(super) async fn look(election: &Election<&cli::Directory>) -> (Option<Lease>, Vec<Finding>) {
     let path = path(election);
     if let Err(e) = std::fs::symlink_metadata(&path) {
         let findings = match e.kind() {
@@ -55,7 +55,7 @@ pub(super) async fn look(election: &Election<cli::Directory>) -> (Option<Lease>,
         Ok(seen) => seen,
         Err(e) => return (None, vec![foreign(&e)]),
     };
-    let (lease, mut findings) = describe(seen, life, election);
+    let (lease, mut findings) = describe(seen, life, &election.timing);
     for dir in [path.clone(), path.join("claims")] {
         if let Err(e) = access::may_write(&dir)
             && e.kind() != ErrorKind::NotFound
@@ -74,8 +74,8 @@ pub(super) async fn look(election: &Election<cli::Directory>) -> (Option<Lease>,
     (Some(lease), findings)
 }
 
-async fn see(election: &Election<cli::Directory>) -> Result<(Option<Observed>, Life), StoreError> {
-    let store = existing_directory(&election.place, &election.lock_name)
+async fn see(election: &Election<&cli::Directory>) -> Result<(Option<Observed>, Life), StoreError> {
+    let store = existing_directory(election.place, &election.lock_name)
         .map_err(|e| StoreError::new(format!("{e:#}")))?;
     let seen = store.read().await?;
     let life = match &seen {
@@ -93,10 +93,11 @@ fn foreign(e: &StoreError) -> Finding {
     finding
 }
 
-fn describe(
+/// What one look shows, beside what these durations promise.
+pub(super) fn describe(
     seen: Option<Observed>,
     life: Life,
-    election: &Election<cli::Directory>,
+    timing: &Timing,
 ) -> (Lease, Vec<Finding>) {
     let nobody = |term| Lease { term, leader: None };
     let record = match seen.map(|seen| seen.content) {
@@ -133,7 +134,7 @@ fn describe(
         Some(false) => format!("{held} and is dead: the next node leads at once"),
         None => format!("{held}; whether it is alive, one look cannot tell"),
     })];
-    let (theirs, ours) = (record.lease_duration, election.timing.lease_duration());
+    let (theirs, ours) = (record.lease_duration, timing.lease_duration());
     if theirs != ours {
         findings.push(Finding::note(
             format!("it was promised {}, not {}", long(theirs), long(ours)),

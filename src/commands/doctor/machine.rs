@@ -62,15 +62,16 @@ fn latest_wake_up(interrupt: &Interrupt) -> io::Result<Duration> {
 }
 
 impl Machine {
-    pub(super) fn findings(&self) -> Vec<Finding> {
-        let boot_id = match &self.boot_id {
+    /// Where the store could tell of deaths, or could not anyway.
+    pub(super) fn findings(&self, of_deaths: bool) -> Vec<Finding> {
+        let boot_id = of_deaths.then(|| match &self.boot_id {
             Some(_) => Finding::ok("its boot id can be read, so a leader's death here is noticed"),
             None => Finding::warning(
                 "its boot id cannot be read, so no death of a leader is noticed: a crash costs \
                  the lease",
                 "make /proc/sys/kernel/random/boot_id readable",
             ),
-        };
+        });
         let slept = match self.slept {
             slept if slept < Duration::from_secs(1) => "has not slept since it started".into(),
             slept => format!("has slept for {} since it started", long(slept)),
@@ -92,7 +93,7 @@ impl Machine {
             Finding::ok(format!("the latest of a second's timers was {late} late"))
         });
         let slept = Finding::ok(format!("it {slept}; leases go on meanwhile"));
-        let all = [Some(boot_id), Some(slept), wake_up, Some(descriptors)];
+        let all = [boot_id, Some(slept), wake_up, Some(descriptors)];
         all.into_iter().flatten().collect()
     }
 }
@@ -117,7 +118,7 @@ mod tests {
             descriptors: Some(1024),
             latest_wake_up: None,
         };
-        let worst = |machine: Machine| machine.findings().iter().map(|f| f.mark).max();
+        let worst = |machine: Machine| machine.findings(true).iter().map(|f| f.mark).max();
         assert_eq!(worst(fit()), Some(Mark::Ok));
         for lacking in [
             Machine {
@@ -137,7 +138,7 @@ mod tests {
         };
         assert!(
             slept
-                .findings()
+                .findings(false)
                 .iter()
                 .any(|f| f.says.contains("slept for 2h"))
         );

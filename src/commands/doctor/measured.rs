@@ -1,10 +1,11 @@
 //! What was measured: how long calls take, at best and at worst.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::report::nanos;
+use super::report::{Finding, nanos, short};
 
 /// How long the calls took that nodes make.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -14,7 +15,10 @@ pub(super) struct Measured {
     /// With the syncs that make its term durable.
     pub(super) acquisition: Trips,
     pub(super) release: Trips,
-    /// From a process's kill to the moment another has its lock.
+    /// To a server, and a first look there.
+    pub(super) connection: Option<Trips>,
+    /// From a process's kill to the moment another has its lock; on a server from the
+    /// answer to one to the moment another is told.
     #[serde(rename = "hand_off_ns", serialize_with = "nanos")]
     pub(super) hand_off: Duration,
     /// How late a timer was at worst.
@@ -25,13 +29,31 @@ pub(super) struct Measured {
 impl Measured {
     /// The slowest call of all, and its name.
     pub(super) fn worst_call(&self) -> (Duration, &'static str) {
+        let connection = self.connection.unwrap_or_default();
         let all = [
+            // One that is lost has to be made anew, before it is too late.
+            (connection.max, "connection"),
             (self.read.max, "read"),
             (self.renewal.max, "renewal"),
             (self.acquisition.max, "acquisition"),
             (self.release.max, "release"),
         ];
         all.into_iter().max().unwrap_or_default()
+    }
+
+    pub(super) fn findings(&self, an_acquisition: &str) -> Vec<Finding> {
+        let mut calls = vec![
+            ("a look", self.read),
+            ("a renewal", self.renewal),
+            (an_acquisition, self.acquisition),
+            ("a release", self.release),
+        ];
+        let connection = self
+            .connection
+            .map(|trips| ("a connection, with a first look,", trips));
+        calls.extend(connection);
+        let takes = |(what, trips): (&str, Trips)| Finding::ok(format!("{what} takes {trips}"));
+        calls.into_iter().map(takes).collect()
     }
 }
 
@@ -45,6 +67,19 @@ pub(super) struct Trips {
     pub(super) p99: Duration,
     #[serde(rename = "max_ns", serialize_with = "nanos")]
     pub(super) max: Duration,
+}
+
+impl fmt::Display for Trips {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}, 99 % up to {}, at most {} (of {})",
+            short(self.p50),
+            short(self.p99),
+            short(self.max),
+            self.count
+        )
+    }
 }
 
 impl From<Vec<Duration>> for Trips {

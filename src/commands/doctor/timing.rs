@@ -19,13 +19,17 @@ pub(super) struct Failover {
     pub(super) formula: String,
 }
 
-/// What the lock directory tells of a leader's end.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Tells {
-    /// The store knows of it at once, on this machine; or else by silence alone.
-    pub(super) at_once: bool,
-    /// No other machine has this directory.
-    pub(super) here_alone: bool,
+/// What the store tells who waits, at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tells {
+    /// A lock directory's locks: of a release, and of a death on this machine.
+    Deaths,
+    /// A server: of what is written, and so of a release. A guard's, too.
+    Changes,
+    /// A server whose word does not arrive: changes are found at the next look.
+    Late,
+    /// A lock directory whose locks prove nothing: a death is found by silence.
+    Nothing,
 }
 
 /// From the last word of a leader to somebody's first, but for L and P: a late
@@ -39,6 +43,7 @@ pub(super) fn failovers(
     timing: &Timing,
     stop_grace: Option<Duration>,
     tells: Tells,
+    here_alone: bool,
     measured: &Measured,
 ) -> Vec<Failover> {
     let (l, p) = (timing.lease_duration(), timing.retry_period());
@@ -46,28 +51,38 @@ pub(super) fn failovers(
     // Rule 3: L counts from when the last renewal was *seen*, which a look up
     // to P later does.
     let silence = (l + p + delays, "L + P + delays");
-    let at_once = (
-        measured.hand_off + measured.acquisition.max,
-        "the lock's hand-off + an acquisition",
-    );
-    let known = if tells.at_once { at_once } else { silence };
-    let vacant = match tells.at_once {
-        true => (
-            measured.release.max + at_once.0,
-            "a release + hand-off + an acquisition",
-        ),
-        false => (measured.release.max + p + delays, "a release + P + delays"),
+    let told = measured.hand_off + measured.acquisition.max;
+    let released = measured.release.max + told;
+    let killed = match tells {
+        Tells::Deaths => (told, "the lock's hand-off + an acquisition"),
+        Tells::Changes | Tells::Late | Tells::Nothing => silence,
+    };
+    let found = measured.release.max + p + delays;
+    let vacant = match tells {
+        Tells::Deaths => (released, "a release + hand-off + an acquisition"),
+        Tells::Changes => (released, "a release + a notice + an acquisition"),
+        Tells::Late | Tells::Nothing => (found, "a release + P + delays"),
     };
     let mut rows = vec![(
         "leader_killed",
         "the leader is killed, its machine lives",
-        known,
+        killed,
     )];
     if let Some(grace) = stop_grace {
-        // The guard holds the lock until the command is gone, unless L ends first.
-        let (after, formula) = match tells.at_once {
-            true => (grace + at_once.0, "G + hand-off + an acquisition"),
-            false => silence,
+        // The guard holds the lock until the command is gone, or gives back the lease
+        // then, unless L ends first.
+        let connecting = measured.connection.unwrap_or_default().max;
+        let (after, formula) = match tells {
+            Tells::Deaths => (grace + told, "G + hand-off + an acquisition"),
+            Tells::Changes => (
+                grace + connecting + released,
+                "G + a connection + a release + a notice + an acquisition",
+            ),
+            Tells::Late => (
+                grace + connecting + found,
+                "G + a connection + a release + P + delays",
+            ),
+            Tells::Nothing => silence,
         };
         let (after, formula) = match after <= silence.0 {
             true => (after, formula),
@@ -80,7 +95,7 @@ pub(super) fn failovers(
         ));
     }
     rows.extend([
-        match tells.here_alone {
+        match here_alone {
             // Its boot id is not that of the record, so L counts from the first look.
             true => (
                 "machine_dies",
@@ -100,9 +115,15 @@ pub(super) fn failovers(
             vacant,
         ),
         (
-            // Its target and the leader each look for requests before that.
             "handed_over",
-            "it hands over, P/2 to be heard and its work's end later",
+            match tells {
+                Tells::Changes => "it hands over, once its work has ended",
+                // Its target and the leader each look at requests before that.
+                Tells::Late => "it hands over, 2 P to be heard and its work's end later",
+                Tells::Deaths | Tells::Nothing => {
+                    "it hands over, P/2 to be heard and its work's end later"
+                }
+            },
             vacant,
         ),
         (
@@ -151,13 +172,18 @@ pub(super) struct Cost {
     pub(super) busy: Duration,
 }
 
-pub(super) fn cost(timing: &Timing, nodes: u32, measured: &Measured) -> Cost {
+/// Who is told of requests does not look for them.
+pub(super) fn cost(timing: &Timing, nodes: u32, tells: Tells, measured: &Measured) -> Cost {
     let times_a_second = |nodes: u32, every: Duration| f64::from(nodes) / every.as_secs_f64();
     let shortest = timing.retry_period() - timing.jitter();
     let mut cost = Cost {
         renewals: times_a_second(1, shortest),
         looks: times_a_second(nodes - 1, shortest),
-        looks_for_requests: times_a_second(nodes, timing.request_period()),
+        looks_for_requests: match tells {
+            // A look at the lease shows them, too.
+            Tells::Changes | Tells::Late => 0.0,
+            Tells::Deaths | Tells::Nothing => times_a_second(nodes, timing.request_period()),
+        },
         busy: Duration::ZERO,
     };
     let looks = cost.looks + cost.looks_for_requests;
@@ -176,14 +202,11 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    const HERE: Tells = Tells {
-        at_once: true,
-        here_alone: true,
-    };
-
-    /// Read 1 ms, acquisition 10 ms, release 5 ms, hand-off 2 ms, wake-up 3 ms.
+    /// Read 1 ms, acquisition 10 ms, release 5 ms, hand-off 2 ms, wake-up 3 ms,
+    /// connection 20 ms.
     fn slow() -> Measured {
         Measured {
+            connection: Some(vec![ms(20)].into()),
             hand_off: ms(2),
             release: vec![ms(5)].into(),
             ..measured(ms(1), ms(4), ms(10), ms(3))
@@ -195,24 +218,39 @@ mod tests {
         let timing = Timing::default();
         let delays = ms(3 + 3 + 1 + 10);
         let s = Duration::from_secs;
-        for (case, here, elsewhere) in [
-            ("leader_killed", ms(12), s(12) + delays),
-            ("run_killed", s(3) + ms(12), s(12) + delays),
-            ("machine_dies", s(10) + delays, s(12) + delays),
-            ("leader_frozen", s(12) + delays, s(12) + delays),
-            ("leader_stopped", ms(17), s(2) + ms(5) + delays),
-            ("handed_over", ms(17), s(2) + ms(5) + delays),
-            ("store_back", s(14) + delays, s(14) + delays),
+        let lease = s(12) + delays;
+        let looks = s(2) + ms(5) + delays;
+        // A directory here, one elsewhere, a server, a server that does not tell.
+        for (case, here, elsewhere, server, silent) in [
+            ("leader_killed", ms(12), lease, lease, lease),
+            (
+                "run_killed",
+                s(3) + ms(12),
+                lease,
+                s(3) + ms(37),
+                s(3) + ms(20) + looks,
+            ),
+            ("machine_dies", s(10) + delays, lease, lease, lease),
+            ("leader_frozen", lease, lease, lease, lease),
+            ("leader_stopped", ms(17), looks, ms(17), looks),
+            ("handed_over", ms(17), looks, ms(17), looks),
+            (
+                "store_back",
+                s(14) + delays,
+                s(14) + delays,
+                s(14) + delays,
+                s(14) + delays,
+            ),
         ] {
-            for (at_once, expected) in [(true, here), (false, elsewhere)] {
-                let here_alone = at_once;
-                let tells = Tells {
-                    at_once,
-                    here_alone,
-                };
-                let rows = failovers(&timing, Some(s(3)), tells, &slow());
+            for (tells, here_alone, expected) in [
+                (Tells::Deaths, true, here),
+                (Tells::Nothing, false, elsewhere),
+                (Tells::Changes, false, server),
+                (Tells::Late, false, silent),
+            ] {
+                let rows = failovers(&timing, Some(s(3)), tells, here_alone, &slow());
                 let row = rows.iter().find(|row| row.case == case).unwrap();
-                assert_eq!(row.at_most, expected, "{case} {at_once}");
+                assert_eq!(row.at_most, expected, "{case} {tells:?}");
             }
         }
     }
@@ -224,13 +262,13 @@ mod tests {
             hand_off: ms(500),
             ..slow()
         };
-        let rows = failovers(&timing, Some(ms(30)), HERE, &dear);
+        let rows = failovers(&timing, Some(ms(30)), Tells::Deaths, true, &dear);
         assert_eq!(rows[1].at_most, rows[3].at_most, "{rows:?}");
     }
 
     #[test]
     fn without_a_stop_grace_nothing_is_said_of_run() {
-        let rows = failovers(&Timing::default(), None, HERE, &slow());
+        let rows = failovers(&Timing::default(), None, Tells::Deaths, true, &slow());
         assert!(rows.iter().all(|row| row.case != "run_killed"));
         assert_eq!(
             overlap(&Timing::default(), None).none_below_rates_in_run,
@@ -249,7 +287,7 @@ mod tests {
     fn the_cost_grows_with_the_nodes_and_shrinks_with_the_period() {
         let about =
             |is: f64, expected: f64| assert!((is - expected).abs() < 1e-9, "{is} {expected}");
-        let cost_of = |nodes| cost(&Timing::default(), nodes, &slow());
+        let cost_of = |nodes| cost(&Timing::default(), nodes, Tells::Deaths, &slow());
         let (one, three) = (cost_of(1), cost_of(3));
         about(one.renewals, 0.5 / 0.75);
         about(one.looks, 0.0);
@@ -259,5 +297,9 @@ mod tests {
         about(three.looks_for_requests, 6.0);
         let busy = 4.0 * three.renewals + 1.0 * (three.looks + 6.0);
         about(three.busy.as_secs_f64() * 1e3, (busy * 1e6).round() / 1e6);
+        // A server tells of requests.
+        let served = cost(&Timing::default(), 3, Tells::Changes, &slow());
+        about(served.looks_for_requests, 0.0);
+        about(served.looks, three.looks);
     }
 }

@@ -6,22 +6,17 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use leader_demo::store::{LeaseStore, Life, Revision, StoreError, Swap, Witness};
-use leader_demo::{FileStore, Holder, LockName, NodeId, Record, State, Term, clock};
+use leader_demo::store::{LeaseStore, Life, StoreError};
+use leader_demo::{FileStore, LockName, clock};
 use rustix::fs::OFlags;
 
+use super::calls::{self, Calls};
 use super::flock::{self, Flock};
 use super::interrupt::Interrupt;
-use super::measured::Trips;
 use super::report::Finding;
 
 /// What nobody else calls an election.
 pub(super) const PREFIX: &str = "leader-demo-doctor-";
-
-/// How many calls of a kind, and how long they may take together.
-const CALLS: usize = 300;
-const ACQUISITIONS: usize = 30;
-const TIME: Duration = Duration::from_millis(400);
 
 /// Younger than that, who made it may be about to lock it.
 const SETTLED: Duration = Duration::from_secs(10);
@@ -44,10 +39,7 @@ pub(super) struct Trial<'a> {
 
 /// What came of it.
 pub(super) struct Tried {
-    pub(super) read: Trips,
-    pub(super) renewal: Trips,
-    pub(super) acquisition: Trips,
-    pub(super) release: Trips,
+    pub(super) calls: Calls,
     /// Whether the store takes a lock here for its holder's life.
     pub(super) life: Life,
     pub(super) flock: Flock,
@@ -113,61 +105,14 @@ impl<'a> Trial<'a> {
         let Some(store) = &self.store else {
             return Err(StoreError::new("it was not opened"));
         };
-        let failed = |e: std::io::Error| StoreError::new(e.to_string());
-        let id = NodeId::new("doctor").map_err(|e| StoreError::new(e.to_string()))?;
-        let me = Holder::here(id).map_err(failed)?;
-        let record = |term, state| Record {
-            term,
-            lease_duration: Duration::from_secs(10),
-            state,
-        };
-
-        let (mut acquired, mut released) = (Vec::new(), Vec::new());
-        let mut term = Term::ZERO;
-        let mut vacant = None;
-        let end = clock::now() + TIME;
-        let (held, mut at, _witness) = loop {
-            term = term.plus(1).unwrap_or(term);
-            let held = record(term, State::Held(me.clone()));
-            let asked = clock::now();
-            let (at, witness) = swap(store, vacant, &held).await?;
-            acquired.push(clock::now().since(asked));
-            if acquired.len() == ACQUISITIONS || clock::now() >= end || self.interrupt.asked() {
-                break (held, at, witness);
-            }
-            let free = record(term, State::Vacant { successor: None });
-            let asked = clock::now();
-            vacant = Some(swap(store, Some(at), &free).await?.0);
-            released.push(clock::now().since(asked));
-        };
-        let life = store.life(at).await?;
-
-        let mut renewed = Vec::new();
-        let end = clock::now() + TIME;
-        while self.goes_on(&renewed, end) {
-            let asked = clock::now();
-            at = swap(store, Some(at), &held).await?.0;
-            renewed.push(clock::now().since(asked));
-        }
-        let mut read = Vec::new();
-        let end = clock::now() + TIME;
-        while self.goes_on(&read, end) {
-            let asked = clock::now();
-            store.read().await?;
-            read.push(clock::now().since(asked));
-        }
+        let first = calls::take(store, None).await?;
+        let first = first.ok_or_else(calls::disturbed)?;
+        let calls = calls::time(store, first, self.interrupt).await?;
         Ok(Tried {
-            read: read.into(),
-            renewal: renewed.into(),
-            acquisition: acquired.into(),
-            release: released.into(),
-            life,
+            life: store.life(calls.left.at).await?,
+            calls,
             flock: flock::between_two_processes(&store.path().join("flock")),
         })
-    }
-
-    fn goes_on(&self, so_far: &[Duration], end: clock::BootTime) -> bool {
-        so_far.is_empty() || so_far.len() < CALLS && clock::now() < end && !self.interrupt.asked()
     }
 }
 
@@ -207,20 +152,4 @@ fn lock(dir: &Path) -> io::Result<File> {
         .open(dir)?;
     fs2::FileExt::try_lock_exclusive(&dir)?;
     Ok(dir)
-}
-
-async fn swap(
-    store: &FileStore,
-    expected: Option<Revision>,
-    next: &Record,
-) -> Result<(Revision, Option<Witness>), StoreError> {
-    match store.swap(expected, next.clone()).await? {
-        Swap::Swapped { revision, witness } => Ok((revision, witness)),
-        Swap::Conflict(_) => {
-            let path = store.path().display();
-            Err(StoreError::new(format!(
-                "{path}: somebody else writes in it"
-            )))
-        }
-    }
 }

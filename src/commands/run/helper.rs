@@ -7,7 +7,7 @@ use std::str::FromStr;
 use anyhow::{Context, Result};
 
 use super::{guard, releaser, starter};
-use crate::commands::doctor::flock;
+use crate::commands::doctor::{flock, rival};
 use crate::logging::complain;
 
 /// This very program, also if its file has been replaced since.
@@ -21,6 +21,7 @@ pub(super) fn assist() -> Option<ExitCode> {
         starter::NAME => starter::main(args),
         releaser::NAME => releaser::main(args).map(|()| ExitCode::SUCCESS),
         flock::NAME => flock::main(args).map(|()| ExitCode::SUCCESS),
+        rival::NAME => rival::main(args).map(|()| ExitCode::SUCCESS),
         _ => return None,
     };
     Some(ended.unwrap_or_else(|error| {
@@ -34,7 +35,7 @@ pub(crate) fn call_oneself(name: &str) {
     let _ = std::fs::write("/proc/self/comm", name);
 }
 
-pub(super) fn number<T: FromStr>(args: &mut impl Iterator<Item = OsString>) -> Result<T> {
+pub(crate) fn number<T: FromStr>(args: &mut impl Iterator<Item = OsString>) -> Result<T> {
     let number = args.next().and_then(|arg| arg.to_str()?.parse().ok());
     number.context("not to be started by hand")
 }

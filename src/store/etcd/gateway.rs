@@ -77,6 +77,12 @@ impl Gateway {
         understood(&whole(answer).await?)
     }
 
+    /// A page of text.
+    pub(super) async fn page(&mut self, path: &str) -> Result<String, Failure> {
+        let answer = self.send(Method::GET, path, String::new()).await?;
+        Ok(String::from_utf8_lossy(&whole(answer).await?).into_owned())
+    }
+
     pub(super) async fn post<A: DeserializeOwned>(
         &mut self,
         path: &str,

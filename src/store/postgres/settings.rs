@@ -175,6 +175,10 @@ impl Settings {
         config
     }
 
+    pub(super) fn has_password(&self, attempt: usize) -> bool {
+        self.config(attempt).get_password().is_some()
+    }
+
     /// None where nothing is to be encrypted.
     pub(super) fn tls(&self, attempt: usize) -> Result<Option<ClientConfig>, StoreError> {
         if self.mode == Mode::Disable || is_directory(self.host(attempt).0) {

@@ -6,6 +6,17 @@ use crate::name::LockName;
 use crate::store::Revision;
 use crate::store::remote::{Key, Put, Stored, keys};
 
+/// What is asked of a server's own, besides those of the connection.
+pub(super) const SETTINGS: [&str; 7] = [
+    "server_version",
+    "fsync",
+    "full_page_writes",
+    "synchronous_standby_names",
+    "standbys",
+    "table",
+    "ssl",
+];
+
 pub(super) struct Table {
     /// As SQL has it.
     pub(super) name: String,
@@ -107,6 +118,40 @@ impl Table {
             "SELECT coalesce((SELECT relnamespace FROM pg_catalog.pg_class \
              WHERE oid = to_regclass({})), current_schema()::regnamespace::oid)",
             literal(&self.name)
+        )
+    }
+
+    /// Of the server, of the table (`p` is logged, `u` is not), and of this session.
+    pub(super) fn settings(&self) -> String {
+        format!(
+            "{begin} SELECT name, setting FROM pg_catalog.pg_settings WHERE name IN \
+             ('server_version', 'fsync', 'full_page_writes', 'synchronous_standby_names') \
+             UNION ALL SELECT 'standbys', count(*)::text FROM pg_catalog.pg_stat_replication r \
+             LEFT JOIN pg_catalog.pg_replication_slots s ON s.active_pid = r.pid \
+             WHERE s.slot_type IS DISTINCT FROM 'logical' AND r.state IS DISTINCT FROM 'backup' \
+             UNION ALL SELECT 'table', relpersistence::text FROM pg_catalog.pg_class \
+             WHERE oid = pg_catalog.to_regclass({table}) \
+             UNION ALL SELECT 'ssl', ssl::text FROM pg_catalog.pg_stat_ssl \
+             WHERE pid = pg_catalog.pg_backend_pid()",
+            begin = self.begin(),
+            table = literal(&self.name),
+        )
+    }
+
+    /// Both rows; and the table, if we made it and nobody else has put a row there.
+    pub(super) fn delete(&self, made_it: bool) -> String {
+        let table = &self.name;
+        let drop = format!(
+            "LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE; \
+             DO $$ BEGIN IF NOT EXISTS (SELECT FROM {table}) THEN DROP TABLE {table}; \
+             END IF; END $$;"
+        );
+        format!(
+            "{begin} DELETE FROM {table} WHERE name IN ({lease}, {requests}); {drop}",
+            begin = self.begin(),
+            lease = literal(&self.rows[0]),
+            requests = literal(&self.rows[1]),
+            drop = if made_it { &*drop } else { "" },
         )
     }
 

@@ -93,6 +93,15 @@ impl Backend for Servers {
     async fn hear(&self, _on: &mut ()) -> Result<(Key, Option<Stored>), StoreError> {
         pending().await
     }
+
+    async fn settings(&self, _on: &mut usize, _attempt: usize) -> Result<Vec<Setting>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn delete(&self, _on: &mut usize) -> Result<(), StoreError> {
+        *self.keys.lock().unwrap() = [None, None];
+        Ok(())
+    }
 }
 
 fn record() -> Record {

@@ -174,6 +174,11 @@ impl Etcd {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// Whether it could be done.
+    pub fn try_ctl(&self, args: &[&str]) -> bool {
+        self.etcdctl(args).output().unwrap().status.success()
+    }
+
     fn etcdctl(&self, args: &[&str]) -> Command {
         let mut command = Command::new("etcdctl");
         command
