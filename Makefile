@@ -93,7 +93,7 @@ chaos: ## Hurt real nodes at random: DURATION=10m SEED=7 ELECTIONS=24 NODES=5 ST
 	@CHAOS_DURATION='$(or $(DURATION),1m)' \
 		$(if $(SEED),CHAOS_SEED='$(SEED)') $(if $(NODES),CHAOS_NODES='$(NODES)') \
 		$(if $(ELECTIONS),CHAOS_ELECTIONS='$(ELECTIONS)') $(if $(STORE),CHAOS_STORE='$(STORE)') \
-		cargo test --quiet --test chaos at_most_one -- --nocapture
+		cargo test --quiet $(if $(filter-out file:%,$(STORE)),--features full) --test chaos at_most_one -- --nocapture
 
 fuzz: ## Damaged records, listings, logs, requests, durations: DURATION=1m for each, SEED=7
 	@FUZZ_DURATION='$(or $(DURATION),1m)' $(if $(SEED),FUZZ_SEED='$(SEED)') \

@@ -1,5 +1,6 @@
 //! One node: a process, the next one after its end, and the log of them all.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::os::unix::process::CommandExt;
@@ -11,7 +12,6 @@ use leader_demo::clock::BootTime;
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
-use crate::directory::Directory;
 use crate::wall_clock::WallClock;
 use crate::{LEASE, common};
 
@@ -60,7 +60,8 @@ impl Node {
         })
     }
 
-    pub(crate) fn start(&mut self, lock: &Directory) -> Result<()> {
+    /// With these flags besides its own.
+    pub(crate) fn start(&mut self, flags: Vec<OsString>) -> Result<()> {
         // It does not outlive us, and our Ctrl+C is not its own.
         let program = common::binary();
         let mut command = Command::new("setpriv");
@@ -79,7 +80,7 @@ impl Node {
             .args(["--node-id", &self.id, "--log-format", "json"])
             .args(["--heartbeat-period", "50ms", "--lease-duration"])
             .arg(humantime::format_duration(LEASE).to_string())
-            .args(lock.flags())
+            .args(flags)
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(Stdio::null())
@@ -91,6 +92,11 @@ impl Node {
 
     pub(crate) fn runs(&self) -> bool {
         matches!(self.state, State::Runs(_))
+    }
+
+    /// It lives, and has said nothing yet.
+    pub(crate) fn begins(&self) -> bool {
+        self.child().is_some() && !self.began
     }
 
     pub(crate) fn pid(&self) -> Option<u32> {

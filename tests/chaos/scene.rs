@@ -1,0 +1,118 @@
+//! Something that is done to all servers at once, from beginning to end, in a thread
+//! of its own: the nodes are not spared meanwhile.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use leader_demo::clock;
+use leader_demo::store::{self, LeaseStore};
+use leader_demo::{LockName, Timing};
+
+use crate::LEASE;
+use crate::place::News;
+
+/// What the thread has in hand.
+pub(crate) struct Scene {
+    pub(crate) lasts: Duration,
+    pub(crate) kind: u64,
+    /// The servers, for who sees whether they answer.
+    pub(crate) url: String,
+    pub(crate) lock_name: String,
+    news: Sender<News>,
+    hurry: Receiver<()>,
+}
+
+/// The other end of it.
+pub(crate) struct Stage {
+    pub(crate) news: Receiver<News>,
+    /// Dropped, it is not waited any more.
+    hurry: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Scene {
+    pub(crate) fn begin(
+        (lasts, kind): (Duration, u64),
+        (url, lock_name): (String, String),
+        play: impl FnOnce(&Self) + Send + 'static,
+    ) -> Stage {
+        let (tell, news) = channel();
+        let (hurry, hurried) = channel();
+        let scene = Self {
+            lasts,
+            kind,
+            url,
+            lock_name,
+            news: tell,
+            hurry: hurried,
+        };
+        Stage {
+            news,
+            hurry: Some(hurry),
+            thread: Some(thread::spawn(move || play(&scene))),
+        }
+    }
+
+    /// From now on nobody can count on the servers.
+    pub(crate) fn they_fail(&self, why: &str) {
+        self.tell("unreachable", why);
+    }
+
+    /// For as long as it is to last.
+    pub(crate) fn lasts(&self) {
+        let _ = self.hurry.recv_timeout(self.lasts);
+    }
+
+    /// Waits until they answer.
+    pub(crate) fn they_are_back(&self) {
+        let timing = Timing::new(LEASE, None, None).expect("the nodes have it, too");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let lock_name = LockName::new(&self.lock_name).expect("the nodes have it, too");
+        let servers: store::Server = self.url.parse().expect("the nodes have it, too");
+        runtime.block_on(async {
+            let opened = servers.open(&lock_name, timing.retry_period());
+            let store = opened.expect("this build has it");
+            let deadline = clock::now() + crate::common::PATIENCE;
+            while let Err(e) = store.read().await {
+                assert!(clock::now() < deadline, "the servers are not back: {e}");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        self.tell("reachable", "");
+    }
+
+    fn tell(&self, word: &'static str, message: &str) {
+        // Nobody hears it at the end of a run that failed.
+        let _ = self.news.send(News::of_all(clock::now(), word, message));
+    }
+}
+
+impl Stage {
+    pub(crate) fn hurry(&mut self) {
+        self.hurry = None;
+    }
+
+    /// Also if it went wrong.
+    pub(crate) fn is_over(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Waits for its end, and fails as it did.
+    pub(crate) fn end(&mut self) {
+        self.hurry();
+        if let Some(Err(panic)) = self.thread.take().map(JoinHandle::join) {
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.hurry();
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
