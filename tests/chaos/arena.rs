@@ -11,6 +11,7 @@ use leader_demo::Timing;
 use leader_demo::clock::{self, BootTime};
 use rustix::process::Signal;
 
+use crate::common;
 use crate::node::{Node, State};
 use crate::place::{self, News, Place};
 use crate::plan::Fault;
@@ -18,7 +19,6 @@ use crate::settings::Settings;
 use crate::story::Story;
 use crate::tally::Tally;
 use crate::wall_clock::WallClock;
-use crate::{LEASE, common};
 
 /// More than a busy machine takes beyond what is promised.
 const SLACK: Duration = Duration::from_secs(2);
@@ -38,7 +38,7 @@ pub(crate) struct Arena<'a> {
 
 impl<'a> Arena<'a> {
     pub(crate) fn open(settings: &Settings, election: usize, tally: &'a Tally) -> Result<Self> {
-        let timing = Timing::new(LEASE, None, None)?;
+        let timing = Timing::new(settings.store.lease(), None, None)?;
         let lock_name = format!("chaos-{:02}", election + 1);
         let logs = settings.logs().join(&lock_name);
         fs::create_dir_all(&logs)?;
@@ -134,7 +134,7 @@ impl<'a> Arena<'a> {
             State::Down(until)
                 if *until.max(&self.no_newcomer_before) <= now && self.place.admits() =>
             {
-                node.start(self.place.flags(Some(at)))?;
+                node.start(self.timing.lease_duration(), self.place.flags(Some(at)))?;
                 let pid = node.pid();
                 self.story.tell(now, "start", Some((node, pid)), "")?;
             }
@@ -191,7 +191,7 @@ impl<'a> Arena<'a> {
             self.live_until(clock::now() + Duration::from_millis(5))?;
         }
         let healed = clock::now();
-        let limit = LEASE + 2 * self.timing.retry_period() + SLACK;
+        let limit = self.timing.lease_duration() + 2 * self.timing.retry_period() + SLACK;
         loop {
             self.live_until(clock::now() + Duration::from_millis(5))?;
             let led = self.nodes.iter().map(|node| node.led).max();

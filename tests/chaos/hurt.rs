@@ -7,10 +7,10 @@ use leader_demo::clock::{self, BootTime};
 use rustix::process::Signal;
 
 use crate::arena::Arena;
+use crate::common;
 use crate::node::Node;
 use crate::place::{Blow, Played};
 use crate::plan::{Fault, Step, Whom};
-use crate::{LEASE, common};
 
 impl Arena<'_> {
     /// What does not fit at present is left out.
@@ -145,7 +145,7 @@ impl Arena<'_> {
     /// once. The documented hole; docs/DESIGN.md.
     fn remove(&mut self, step: &Step) -> Result<Played> {
         let term = self.agreed(0)?;
-        let now = clock::now();
+        let (now, lease) = (clock::now(), self.timing.lease_duration());
         // A leader that sleeps through it believes in its lease for longest.
         if let Some(at) = self
             .victim(Whom::Leader(0))
@@ -154,9 +154,9 @@ impl Arena<'_> {
             self.hurt(at, Fault::FreezeBriefly, now + step.lasts)?;
         }
         self.place.remove()?;
-        self.no_newcomer_before = now + LEASE + self.timing.retry_period();
+        self.no_newcomer_before = now + lease + self.timing.retry_period();
         self.story.tell(now, "removed", None, "")?;
-        self.live_until(now + LEASE)?;
+        self.live_until(now + lease)?;
         self.agreed(term + 1)?;
         self.live_until(self.no_newcomer_before)?;
         Ok(Played::Yes)

@@ -55,9 +55,6 @@ use plan::{Fault, Plan};
 use settings::{Settings, Store};
 use tally::Tally;
 
-/// Short, so that a run is full of faults and not of waiting.
-const LEASE: Duration = Duration::from_secs(1);
-
 /// Ctrl+C ends a run early, and what was done is judged.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 

@@ -6,14 +6,15 @@ use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use anyhow::Result;
 use leader_demo::clock::BootTime;
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
+use crate::common;
 use crate::wall_clock::WallClock;
-use crate::{LEASE, common};
 
 pub(crate) struct Node {
     pub(crate) id: String,
@@ -61,7 +62,7 @@ impl Node {
     }
 
     /// With these flags besides its own.
-    pub(crate) fn start(&mut self, flags: Vec<OsString>) -> Result<()> {
+    pub(crate) fn start(&mut self, lease: Duration, flags: Vec<OsString>) -> Result<()> {
         // It does not outlive us, and our Ctrl+C is not its own.
         let program = common::binary();
         let mut command = Command::new("setpriv");
@@ -79,7 +80,7 @@ impl Node {
         let child = command
             .args(["--node-id", &self.id, "--log-format", "json"])
             .args(["--heartbeat-period", "50ms", "--lease-duration"])
-            .arg(humantime::format_duration(LEASE).to_string())
+            .arg(humantime::format_duration(lease).to_string())
             .args(flags)
             .stdin(Stdio::null())
             .stdout(log)

@@ -4,7 +4,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::LEASE;
 use crate::common::deck::{Deck, Dice};
 use crate::settings::{Kind, Settings, Store};
 
@@ -119,15 +118,6 @@ impl Store {
         };
         [&NODES, its].concat()
     }
-
-    /// Between two faults, at most: where a death costs the lease, more seldom, so
-    /// that somebody leads at times.
-    fn pause(&self) -> Duration {
-        match self {
-            Self::Small | Self::Directory(_) => LEASE / 4,
-            Self::Own(_) | Self::Given(_) => LEASE,
-        }
-    }
 }
 
 impl fmt::Display for Fault {
@@ -166,6 +156,8 @@ pub(crate) struct Plan {
     deck: Deck<Fault>,
     dice: Dice,
     nodes: usize,
+    lease: Duration,
+    /// Between two faults, at most.
     pause: Duration,
 }
 
@@ -179,6 +171,7 @@ impl Plan {
             deck: Deck::shuffled(cards.collect(), seed, number, settings.elections as u64),
             dice: Dice::new(seed, u64::MAX / 2 + number),
             nodes: settings.nodes,
+            lease: settings.store.lease(),
             pause: settings.store.pause(),
         }
     }
@@ -189,14 +182,14 @@ impl Iterator for Plan {
 
     fn next(&mut self) -> Option<Step> {
         let (fault, ()) = self.deck.deal(|_| Some(()))?;
-        let ms = Duration::from_millis;
+        let (ms, lease) = (Duration::from_millis, self.lease);
         let (least, most) = match fault {
-            Fault::FreezeBriefly | Fault::AwayBriefly => (ms(1), LEASE.mul_f64(0.5)),
-            Fault::FreezeLong | Fault::AwayLong => (LEASE.mul_f64(1.1), LEASE.mul_f64(2.5)),
-            Fault::Parted | Fault::Unanswered | Fault::Slow => (ms(50), LEASE.mul_f64(2.5)),
-            Fault::DiskFull | Fault::ReadOnly | Fault::Foreign => (ms(100), LEASE * 2),
-            Fault::ServerFrozen => (ms(10), LEASE * 2),
-            _ => (ms(1), LEASE / 2),
+            Fault::FreezeBriefly | Fault::AwayBriefly => (ms(1), lease.mul_f64(0.5)),
+            Fault::FreezeLong | Fault::AwayLong => (lease.mul_f64(1.1), lease.mul_f64(2.5)),
+            Fault::Parted | Fault::Unanswered | Fault::Slow => (ms(50), lease.mul_f64(2.5)),
+            Fault::DiskFull | Fault::ReadOnly | Fault::Foreign => (ms(100), lease * 2),
+            Fault::ServerFrozen => (ms(10), lease * 2),
+            _ => (ms(1), lease / 2),
         };
         let node = self.dice.below(self.nodes as u64) as usize;
         let leader = self.dice.below(3) > 0;

@@ -5,12 +5,14 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use leader_demo::LockName;
 use leader_demo::clock;
 use leader_demo::store::{self, LeaseStore};
-use leader_demo::{LockName, Timing};
 
-use crate::LEASE;
 use crate::place::News;
+
+/// As long as a busy server may take for one answer.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// What the thread has in hand.
 pub(crate) struct Scene {
@@ -66,7 +68,6 @@ impl Scene {
 
     /// Waits until they answer.
     pub(crate) fn they_are_back(&self) {
-        let timing = Timing::new(LEASE, None, None).expect("the nodes have it, too");
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -74,7 +75,7 @@ impl Scene {
         let lock_name = LockName::new(&self.lock_name).expect("the nodes have it, too");
         let servers: store::Server = self.url.parse().expect("the nodes have it, too");
         runtime.block_on(async {
-            let opened = servers.open(&lock_name, timing.retry_period());
+            let opened = servers.open(&lock_name, PATIENCE);
             let store = opened.expect("this build has it");
             let deadline = clock::now() + crate::common::PATIENCE;
             while let Err(e) = store.read().await {

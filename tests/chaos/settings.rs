@@ -79,11 +79,26 @@ impl Store {
         matches!(self, Self::Small | Self::Directory(_))
     }
 
+    /// Short, so that a run is full of faults and not of waiting. A server that is busy
+    /// with many at once takes longer than a directory.
+    pub(crate) fn lease(&self) -> Duration {
+        Duration::from_secs(if self.is_on_one_machine() { 1 } else { 2 })
+    }
+
+    /// Between two faults, at most: where a death costs the lease they come more
+    /// seldom, so that somebody leads at times.
+    pub(crate) fn pause(&self) -> Duration {
+        match self.is_on_one_machine() {
+            true => self.lease() / 4,
+            false => self.lease() / 2,
+        }
+    }
+
     /// So many elections keep two processors busy: of those, servers take most.
     fn elections(&self) -> usize {
         match self {
             Self::Small | Self::Directory(_) => 24,
-            Self::Own(_) | Self::Given(_) => 6,
+            Self::Own(_) | Self::Given(_) => 4,
         }
     }
 }
@@ -162,6 +177,10 @@ impl Settings {
     pub(crate) fn logs(&self) -> PathBuf {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent();
         let target = target.expect("it is below target/");
-        target.join("chaos").join(self.seed.to_string())
+        let run = match self.store {
+            Store::Own(kind) => format!("{}-{}", kind.as_str(), self.seed),
+            _ => self.seed.to_string(),
+        };
+        target.join("chaos").join(run)
     }
 }
