@@ -68,6 +68,10 @@ test-stores: ## All tests of etcd, Redis and PostgreSQL, on real servers (deps-s
 		--test store_etcd --test store_redis --test store_postgres --test store_cli
 	cargo test --features full --lib store::
 	cargo test --features full --test make the_demo_on
+	@for store in etcd redis postgres; do \
+		CHAOS_STORE=$$store CHAOS_DURATION=20s CHAOS_ELECTIONS=2 \
+			cargo test --features full --test chaos at_most_one || exit; \
+	done
 
 test-race: ## Every interleaving of the rules; ROUNDS=5 of the concurrency tests
 	MODEL_DEPTH=deep cargo test --release --lib model -- --nocapture
@@ -89,7 +93,7 @@ stress-run: ## Kill and freeze `run` at random: DURATION=10m SEED=7 NODES=4 STOR
 		$(if $(STORE),STRESS_STORE='$(STORE)') \
 		cargo test --quiet $(if $(STORE),--features full) --test stress_run
 
-chaos: ## Hurt real nodes at random: DURATION=10m SEED=7 ELECTIONS=24 NODES=5 STORE=file:DIR
+chaos: ## Hurt real nodes, and their store, at random: DURATION=10m SEED=7 NODES=5 STORE=etcd
 	@CHAOS_DURATION='$(or $(DURATION),1m)' \
 		$(if $(SEED),CHAOS_SEED='$(SEED)') $(if $(NODES),CHAOS_NODES='$(NODES)') \
 		$(if $(ELECTIONS),CHAOS_ELECTIONS='$(ELECTIONS)') $(if $(STORE),CHAOS_STORE='$(STORE)') \
