@@ -30,7 +30,7 @@ impl Arena<'_> {
             (Fault::Resign, _) => self.ask("resign")?,
             (Fault::Clock, _) => self.jump(step)?,
             (Fault::Removed, _) => self.remove(step)?,
-            // To who begins, it is there to stay.
+            // Who begins would take it for what is there to stay, and end.
             (Fault::Foreign, _) if self.nodes.iter().any(Node::begins) => Played::NotNow,
             (fault, Some(node)) => {
                 let blow = Blow {

@@ -1,20 +1,24 @@
 //! Real nodes, and everything done to them that an election must survive: they
 //! are killed, stopped, frozen and asked to step down, their wall clocks jump,
-//! their disk is full, their directory goes away. All of it is drawn from one
-//! seed, for several elections at a time. They write JSON logs, and those alone
-//! are judged.
+//! their disk is full, their directory goes away, their servers are cut off, die
+//! and are replaced. All of it is drawn from one seed, for several elections at a
+//! time. They write JSON logs, and those alone are judged.
 //!
 //! ```text
 //! make chaos DURATION=10m ELECTIONS=24 NODES=5 SEED=7 STORE=file:/mnt/somewhere
+//! make chaos STORE=etcd        # or redis, postgres: servers of each election's own
 //! ```
 //!
 //! | file | |
 //! |---|---|
-//! | `settings.rs` | how long, how many, which random numbers |
+//! | `settings.rs` | how long, how many, which random numbers, which store |
 //! | `plan.rs` | what will be done to whom, and when |
-//! | `arena.rs` | one election: the nodes, and what is done to them |
+//! | `arena.rs` | one election: the nodes, and the place of their lease |
+//! | `hurt.rs` | what is done to them |
 //! | `node.rs` | one node: a process, the next one after its end, their log |
+//! | `place.rs` | where a lease can be, and what that has in common |
 //! | `directory.rs` | the lock directory, and what is done to it |
+//! | `server.rs` | the servers, and what is done to them: its tour is there |
 //! | `wall_clock.rs` | wall clocks that jump |
 //! | `tally.rs` | how often what was done, and what never was |
 //! | `busy.rs` | how busy that kept the machine |
