@@ -69,7 +69,7 @@ test-stores: ## All tests of etcd, Redis and PostgreSQL, on real servers (deps-s
 	cargo test --features full --lib store::
 	cargo test --features full --test make the_demo_on
 	@for store in etcd redis postgres; do \
-		CHAOS_STORE=$$store CHAOS_DURATION=20s CHAOS_ELECTIONS=2 \
+		CHAOS_STORE=$$store CHAOS_DURATION=20s CHAOS_ELECTIONS=3 \
 			cargo test --features full --test chaos at_most_one || exit; \
 	done
 

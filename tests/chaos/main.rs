@@ -71,6 +71,7 @@ fn at_most_one_leads_whatever_is_done_to_them() {
         return;
     }
     println!("chaos: {}", settings.replay());
+    common::servers::OWN_GROUPS.store(true, Ordering::Relaxed);
     ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed)).unwrap();
     let page = settings.page();
     let ran = chaos(&settings);

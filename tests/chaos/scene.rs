@@ -5,10 +5,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use leader_demo::LockName;
-use leader_demo::clock;
-use leader_demo::store::{self, LeaseStore};
+use leader_demo::{LockName, Record, State, Term, clock, store};
 
+use crate::common;
 use crate::place::News;
 
 /// As long as a busy server may take for one answer.
@@ -20,7 +19,6 @@ pub(crate) struct Scene {
     pub(crate) kind: u64,
     /// The servers, for who sees whether they answer.
     pub(crate) url: String,
-    pub(crate) lock_name: String,
     news: Sender<News>,
     hurry: Receiver<()>,
 }
@@ -36,7 +34,7 @@ pub(crate) struct Stage {
 impl Scene {
     pub(crate) fn begin(
         (lasts, kind): (Duration, u64),
-        (url, lock_name): (String, String),
+        url: String,
         play: impl FnOnce(&Self) + Send + 'static,
     ) -> Stage {
         let (tell, news) = channel();
@@ -45,7 +43,6 @@ impl Scene {
             lasts,
             kind,
             url,
-            lock_name,
             news: tell,
             hurry: hurried,
         };
@@ -66,19 +63,27 @@ impl Scene {
         let _ = self.hurry.recv_timeout(self.lasts);
     }
 
-    /// Waits until they answer.
+    /// Waits until they take what is written, beside the lease.
     pub(crate) fn they_are_back(&self) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .expect("a runtime");
-        let lock_name = LockName::new(&self.lock_name).expect("the nodes have it, too");
         let servers: store::Server = self.url.parse().expect("the nodes have it, too");
+        let beside = LockName::new("probe").expect("it is a name");
+        let record = Record {
+            term: Term::new(1).expect("it is a term"),
+            lease_duration: PATIENCE,
+            state: State::Vacant { successor: None },
+        };
         runtime.block_on(async {
-            let opened = servers.open(&lock_name, PATIENCE);
-            let store = opened.expect("this build has it");
-            let deadline = clock::now() + crate::common::PATIENCE;
-            while let Err(e) = store.read().await {
+            let store = servers.open(&beside, PATIENCE).expect("this build has it");
+            let write = async || {
+                let there = store.read().await?.map(|there| there.revision);
+                store.swap(there, record.clone()).await
+            };
+            let deadline = clock::now() + common::PATIENCE;
+            while let Err(e) = write().await {
                 assert!(clock::now() < deadline, "the servers are not back: {e}");
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }

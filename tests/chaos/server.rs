@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use leader_demo::clock::BootTime;
+use rustix::process::Signal;
 
 use crate::common::servers::proxy::Network;
 use crate::networks::Networks;
@@ -31,8 +32,17 @@ pub(crate) trait Cluster: Send + Sync {
     /// The servers, or what is before them.
     fn url(&self, ports: &[u16]) -> String;
 
-    /// Freezes them, or kills them and starts them again on what they had.
-    fn stop(&self, scene: &Scene, how: Stop);
+    /// To those without which nothing is answered.
+    fn signal(&self, signal: Signal);
+
+    /// `kill -9` to these.
+    fn kill(&self);
+
+    /// On what they had.
+    fn start_again(&self);
+
+    /// Waits until one of them could fail, and nothing would be lost.
+    fn are_one(&self);
 
     /// Another of them takes over.
     fn fail_over(&self, scene: &Scene);
@@ -42,12 +52,6 @@ pub(crate) trait Cluster: Send + Sync {
     fn take_garbage_away(&self);
 
     fn remove(&self);
-}
-
-#[derive(Clone, Copy)]
-pub(crate) enum Stop {
-    Freeze,
-    Kill,
 }
 
 /// What is so at all servers.
@@ -128,7 +132,7 @@ impl Server {
         self.garbage = fault == Fault::Foreign;
         let stage = Scene::begin(
             (blow.lasts, blow.kind),
-            (self.url(None), self.lock_name.clone()),
+            self.url(None),
             move |scene| match fault {
                 Fault::AwayBriefly | Fault::AwayLong => {
                     scene.they_fail("all connections are closed");
@@ -144,9 +148,26 @@ impl Server {
                     cluster.take_garbage_away();
                     scene.they_are_back();
                 }
-                Fault::ServerFrozen => cluster.stop(scene, Stop::Freeze),
-                Fault::ServerKilled => cluster.stop(scene, Stop::Kill),
-                Fault::StoreFailover => cluster.fail_over(scene),
+                Fault::ServerFrozen => {
+                    scene.they_fail("frozen");
+                    cluster.signal(Signal::STOP);
+                    scene.lasts();
+                    cluster.signal(Signal::CONT);
+                    scene.they_are_back();
+                    cluster.are_one();
+                }
+                Fault::ServerKilled => {
+                    scene.they_fail("killed");
+                    cluster.kill();
+                    scene.lasts();
+                    cluster.start_again();
+                    scene.they_are_back();
+                    cluster.are_one();
+                }
+                Fault::StoreFailover => {
+                    cluster.fail_over(scene);
+                    cluster.are_one();
+                }
                 other => unreachable!("{other} is not done to servers"),
             },
         );

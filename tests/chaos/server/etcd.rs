@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use rustix::process::Signal;
 
-use super::{Cluster, Stop};
+use super::Cluster;
 use crate::common::servers::etcd::Etcd;
 use crate::scene::Scene;
 
@@ -25,12 +25,6 @@ impl Members {
             kept: Mutex::default(),
         }
     }
-
-    fn are_ready(&self) {
-        for member in 0..MEMBERS {
-            self.etcd.ready(member);
-        }
-    }
 }
 
 impl Cluster for Members {
@@ -43,31 +37,28 @@ impl Cluster for Members {
         format!("etcd://{}", hosts.join(","))
     }
 
-    fn stop(&self, scene: &Scene, how: Stop) {
-        match how {
-            Stop::Freeze => {
-                scene.they_fail("all members are frozen");
-                for member in 0..MEMBERS {
-                    self.etcd.signal(member, Signal::STOP);
-                }
-                scene.lasts();
-                for member in 0..MEMBERS {
-                    self.etcd.signal(member, Signal::CONT);
-                }
-            }
-            Stop::Kill => {
-                scene.they_fail("all members are killed");
-                for member in 0..MEMBERS {
-                    self.etcd.kill(member);
-                }
-                scene.lasts();
-                for member in 0..MEMBERS {
-                    self.etcd.revive(member);
-                }
-            }
+    fn signal(&self, signal: Signal) {
+        for member in 0..MEMBERS {
+            self.etcd.signal(member, signal);
         }
-        scene.they_are_back();
-        self.are_ready();
+    }
+
+    fn kill(&self) {
+        for member in 0..MEMBERS {
+            self.etcd.kill(member);
+        }
+    }
+
+    fn start_again(&self) {
+        for member in 0..MEMBERS {
+            self.etcd.revive(member);
+        }
+    }
+
+    fn are_one(&self) {
+        for member in 0..MEMBERS {
+            self.etcd.ready(member);
+        }
     }
 
     /// The others go on without the member that leads them.
@@ -89,7 +80,6 @@ impl Cluster for Members {
                 self.etcd.signal(leader, Signal::CONT);
             }
         }
-        self.are_ready();
     }
 
     fn put_garbage(&self) {

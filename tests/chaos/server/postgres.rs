@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::process::Signal;
 
-use super::{Cluster, Stop};
+use super::Cluster;
 use crate::common::run::eventually;
 use crate::common::servers::postgres::Postgres;
 use crate::scene::Scene;
@@ -22,7 +22,10 @@ struct Servers {
 
 impl Pair {
     pub(super) fn start(lock_name: &str) -> Self {
-        let primary = Postgres::start("synchronous_commit = remote_apply");
+        // A standby comes back as soon as its primary does: until then nothing is answered.
+        let primary = Postgres::start(
+            "synchronous_commit = remote_apply\nwal_retrieve_retry_interval = 100ms",
+        );
         let standby = primary.standby();
         let servers = Servers { primary, standby };
         servers.are_one();
@@ -41,11 +44,13 @@ impl Pair {
 impl Servers {
     /// From then on nothing is answered before both have it.
     fn are_one(&self) {
+        let says = |what, column, value| {
+            let sql = format!("SELECT {column} FROM pg_stat_replication");
+            eventually(what, || self.primary.sql(&sql) == value);
+        };
+        says("the standby follows", "state", "streaming");
         self.require("*");
-        eventually("the standby follows", || {
-            let state = "SELECT sync_state FROM pg_stat_replication";
-            self.primary.sql(state) == "sync"
-        });
+        says("it is waited for", "sync_state", "sync");
     }
 
     /// Which standbys are waited for.
@@ -66,24 +71,20 @@ impl Cluster for Pair {
         format!("postgres://postgres@{}/postgres", hosts.join(","))
     }
 
-    fn stop(&self, scene: &Scene, how: Stop) {
-        let servers = self.servers();
-        match how {
-            Stop::Freeze => {
-                scene.they_fail("the primary is frozen");
-                servers.primary.signal(Signal::STOP);
-                scene.lasts();
-                servers.primary.signal(Signal::CONT);
-            }
-            Stop::Kill => {
-                scene.they_fail("the primary is killed");
-                servers.primary.kill();
-                scene.lasts();
-                servers.primary.start_again();
-            }
-        }
-        scene.they_are_back();
-        servers.are_one();
+    fn signal(&self, signal: Signal) {
+        self.servers().primary.signal(signal);
+    }
+
+    fn kill(&self) {
+        self.servers().primary.kill();
+    }
+
+    fn start_again(&self) {
+        self.servers().primary.start_again();
+    }
+
+    fn are_one(&self) {
+        self.servers().are_one();
     }
 
     /// The dead one is made anew from the one that took over.
@@ -99,7 +100,6 @@ impl Cluster for Pair {
         servers.require("");
         scene.they_are_back();
         servers.standby = servers.primary.standby_at(servers.standby.port);
-        servers.are_one();
     }
 
     fn put_garbage(&self) {

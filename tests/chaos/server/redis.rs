@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::process::Signal;
 
-use super::{Cluster, Stop};
+use super::Cluster;
 use crate::common::servers::redis::Redis;
 use crate::scene::Scene;
 
@@ -56,24 +56,20 @@ impl Cluster for Pair {
         format!("redis://{}", hosts.join(","))
     }
 
-    fn stop(&self, scene: &Scene, how: Stop) {
-        let mut servers = self.servers();
-        match how {
-            Stop::Freeze => {
-                scene.they_fail("the primary is frozen");
-                servers.primary.signal(Signal::STOP);
-                scene.lasts();
-                servers.primary.signal(Signal::CONT);
-            }
-            Stop::Kill => {
-                scene.they_fail("the primary is killed");
-                servers.primary.kill();
-                scene.lasts();
-                servers.primary.restart();
-            }
-        }
-        scene.they_are_back();
-        servers.are_one();
+    fn signal(&self, signal: Signal) {
+        self.servers().primary.signal(signal);
+    }
+
+    fn kill(&self) {
+        self.servers().primary.kill();
+    }
+
+    fn start_again(&self) {
+        self.servers().primary.restart();
+    }
+
+    fn are_one(&self) {
+        self.servers().are_one();
     }
 
     /// As it is done on purpose: nothing is lost. That a failover which nobody prepared
@@ -86,7 +82,6 @@ impl Cluster for Pair {
         let Servers { primary, replica } = &mut *servers;
         std::mem::swap(primary, replica);
         scene.they_are_back();
-        servers.are_one();
     }
 
     fn put_garbage(&self) {
