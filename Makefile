@@ -69,6 +69,10 @@ test-stores: ## All tests of etcd, Redis and PostgreSQL, on real servers (deps-s
 		--test doctor_stores
 	cargo test --features full --lib store::
 	cargo test --features full --test make the_demo_on
+	@for store in etcd redis postgres; do \
+		CHAOS_STORE=$$store CHAOS_DURATION=20s CHAOS_ELECTIONS=3 \
+			cargo test --features full --test chaos at_most_one || exit; \
+	done
 
 test-race: ## Every interleaving of the rules; ROUNDS=5 of the concurrency tests
 	MODEL_DEPTH=deep cargo test --release --lib model -- --nocapture
@@ -90,11 +94,11 @@ stress-run: ## Kill and freeze `run` at random: DURATION=10m SEED=7 NODES=4 STOR
 		$(if $(STORE),STRESS_STORE='$(STORE)') \
 		cargo test --quiet $(if $(STORE),--features full) --test stress_run
 
-chaos: ## Hurt real nodes at random: DURATION=10m SEED=7 ELECTIONS=24 NODES=5 STORE=file:DIR
+chaos: ## Hurt real nodes, and their store, at random: DURATION=10m SEED=7 NODES=5 STORE=etcd
 	@CHAOS_DURATION='$(or $(DURATION),1m)' \
 		$(if $(SEED),CHAOS_SEED='$(SEED)') $(if $(NODES),CHAOS_NODES='$(NODES)') \
 		$(if $(ELECTIONS),CHAOS_ELECTIONS='$(ELECTIONS)') $(if $(STORE),CHAOS_STORE='$(STORE)') \
-		cargo test --quiet --test chaos at_most_one -- --nocapture
+		cargo test --quiet $(if $(filter-out file:%,$(STORE)),--features full) --test chaos at_most_one -- --nocapture
 
 fuzz: ## Damaged records, listings, logs, requests, durations: DURATION=1m for each, SEED=7
 	@FUZZ_DURATION='$(or $(DURATION),1m)' $(if $(SEED),FUZZ_SEED='$(SEED)') \

@@ -257,8 +257,52 @@ fn the_first_line_says_what_is_allowed() {
     };
     killed("one_machine", false.into(), 16 * S).assert_sound();
     killed("one_machine", false.into(), 16 * S + 1).assert_broken("failover", "16s: ");
+    killed("releases_told", false.into(), 2 * S + 1).assert_broken("failover", "2s: ");
     killed("slack_ns", MS.into(), MS).assert_sound();
     killed("slack_ns", MS.into(), MS + 1).assert_broken("failover", "allowed are 1ms: ");
+}
+
+#[test]
+fn on_a_server_a_stop_is_told_and_a_death_is_not() {
+    let ended = |kind, told: bool, next| {
+        let mut chaos = chaos();
+        chaos["one_machine"] = false.into();
+        chaos["releases_told"] = told.into();
+        let a = match kind {
+            "term" => a().revoked(4600 * MS, "shutdown"),
+            _ => a(),
+        };
+        Logs::new()
+            .file(&a.lines)
+            .file(&b(4500 * MS + next, 2).lines)
+            .file(&[chaos, fault(kind, Some("a"), 4500 * MS)])
+    };
+    ended("term", true, 2 * S).assert_sound();
+    ended("term", true, 2 * S + 1).assert_broken("failover", "allowed are 2s: ");
+    ended("term", false, 16 * S).assert_sound();
+    ended("term", false, 16 * S + 1).assert_broken("failover", "allowed are 16s: ");
+    ended("kill", true, 16 * S).assert_sound();
+    ended("kill", true, 16 * S + 1).assert_broken("failover", "allowed are 16s: ");
+}
+
+#[test]
+fn where_nobody_sees_a_death_its_lease_is_waited_out() {
+    let killed = |one_machine: bool, what: &str, next| {
+        let mut chaos = chaos();
+        chaos["one_machine"] = one_machine.into();
+        let a = a().say(what, 4400 * MS, json!({"role": "leader", "term": 1}));
+        Logs::new()
+            .file(&a.lines)
+            .file(&b(next, 2).lines)
+            .file(&[chaos, fault("kill", Some("a"), 4500 * MS)])
+    };
+    // What it claimed at 4 s holds for 6 s.
+    killed(false, "warning", 10 * S).assert_sound();
+    killed(false, "warning", 10 * S - 1).assert_broken("one_leader", "both for 1ns");
+    killed(true, "warning", 5 * S).assert_sound();
+    // It may have given the lease back before it could say so.
+    killed(false, "asked", 5 * S).assert_sound();
+    killed(false, "stopping", 5 * S).assert_sound();
 }
 
 #[test]

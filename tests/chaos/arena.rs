@@ -1,8 +1,8 @@
-//! The nodes, their lock directory, and what is done to them.
+//! One election: the nodes, and the place where their lease is.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use leader_demo::Timing;
 use leader_demo::clock::{self, BootTime};
 use rustix::process::Signal;
 
-use crate::directory::{self, Directory};
+use crate::common;
 use crate::node::{Node, State};
-use crate::plan::{Fault, Step, Whom};
+use crate::place::{self, News, Place};
+use crate::plan::Fault;
 use crate::settings::Settings;
 use crate::story::Story;
 use crate::tally::Tally;
 use crate::wall_clock::WallClock;
-use crate::{LEASE, common};
 
 /// More than a busy machine takes beyond what is promised.
 const SLACK: Duration = Duration::from_secs(2);
@@ -26,19 +26,19 @@ const SLACK: Duration = Duration::from_secs(2);
 /// One election.
 pub(crate) struct Arena<'a> {
     pub(crate) nodes: Vec<Node>,
-    story: Story,
-    tally: &'a Tally,
-    directory: Directory,
-    timing: Timing,
+    pub(crate) place: Box<dyn Place>,
+    pub(crate) story: Story,
+    pub(crate) tally: &'a Tally,
+    pub(crate) timing: Timing,
     /// Those that ask the leader to step down.
-    askers: Vec<Child>,
+    pub(crate) askers: Vec<Child>,
     /// Who knows of nothing must not start before: the documented hole.
-    no_newcomer_before: BootTime,
+    pub(crate) no_newcomer_before: BootTime,
 }
 
 impl<'a> Arena<'a> {
     pub(crate) fn open(settings: &Settings, election: usize, tally: &'a Tally) -> Result<Self> {
-        let timing = Timing::new(LEASE, None, None)?;
+        let timing = Timing::new(settings.store.lease(), None, None)?;
         let lock_name = format!("chaos-{:02}", election + 1);
         let logs = settings.logs().join(&lock_name);
         fs::create_dir_all(&logs)?;
@@ -51,16 +51,11 @@ impl<'a> Arena<'a> {
             };
             nodes.push(Node::new(number, &logs, clock)?);
         }
-        let directory = Directory::new(settings.dir.as_deref(), &lock_name)?;
-        if !directory.can_be_full() {
-            let why = "the lock directory is not on a filesystem of our own";
-            tally.cannot(Fault::DiskFull, why);
-        }
         Ok(Self {
             nodes,
             story: Story::begin(&logs, &lock_name, settings, timing)?,
+            place: place::open(settings, &lock_name)?,
             tally,
-            directory,
             timing,
             askers: Vec::new(),
             no_newcomer_before: BootTime::default(),
@@ -92,12 +87,24 @@ impl<'a> Arena<'a> {
             }
         }
         self.askers = running;
-        match self.directory.state {
-            directory::State::Full(until) | directory::State::ReadOnly(until) if until <= now => {
-                self.heal_directory()
-            }
-            _ => Ok(()),
+        let news = self.place.look(now)?;
+        self.tell(news)
+    }
+
+    /// What was done to the place, or came of it.
+    pub(crate) fn tell(&mut self, news: Vec<News>) -> Result<()> {
+        for News {
+            at,
+            word,
+            node,
+            message,
+        } in news
+        {
+            // Whichever process of the node it is.
+            let node = node.map(|node| (&self.nodes[node], None));
+            self.story.tell(at, word, node, &message)?;
         }
+        Ok(())
     }
 
     fn look_at(&mut self, at: usize, now: BootTime) -> Result<()> {
@@ -124,192 +131,16 @@ impl<'a> Arena<'a> {
                 node.thaw();
                 self.story.tell(now, "cont", Some((node, pid)), "")?;
             }
-            State::Down(until) if *until.max(&self.no_newcomer_before) <= now => {
-                node.start(&self.directory)?;
+            State::Down(until)
+                if *until.max(&self.no_newcomer_before) <= now && self.place.admits() =>
+            {
+                node.start(self.timing.lease_duration(), self.place.flags(Some(at)))?;
                 let pid = node.pid();
                 self.story.tell(now, "start", Some((node, pid)), "")?;
             }
             _ => {}
         }
         Ok(())
-    }
-
-    fn heal_directory(&mut self) -> Result<()> {
-        let at = clock::now();
-        let done = self.directory.heal()?;
-        self.story.tell(at, done, None, "")
-    }
-
-    /// What does not fit at present is left out.
-    pub(crate) fn play(&mut self, step: &Step) -> Result<()> {
-        let until = clock::now() + step.lasts;
-        let done = match step.fault {
-            Fault::Kill | Fault::Term | Fault::FreezeBriefly | Fault::FreezeLong => {
-                match self.victim(step.whom) {
-                    Some(at) => self.hurt(at, step.fault, until)?,
-                    None => false,
-                }
-            }
-            Fault::KillAll | Fault::TermAll => self.hurt_all(step.fault, until)?,
-            Fault::HandOver => self.ask("hand-over")?,
-            Fault::Resign => self.ask("resign")?,
-            Fault::Clock => self.jump(step)?,
-            Fault::DiskFull => self.fill(until)?,
-            Fault::ReadOnly => self.make_read_only(until)?,
-            Fault::Removed => self.remove(step)?,
-            Fault::Garbage | Fault::Torn => self.put_garbage(step)?,
-            Fault::Stranger => {
-                self.directory.put_strangers();
-                self.story.tell(clock::now(), "stranger", None, "")?;
-                true
-            }
-        };
-        match done {
-            true => self.tally.was_played(step.fault),
-            false => self.tally.was_left_out(),
-        }
-        Ok(())
-    }
-
-    /// One that runs, while another is there to take over.
-    fn victim(&self, whom: Whom) -> Option<usize> {
-        let leads = |node: &Node| node.view.as_ref().is_some_and(|(id, _)| *id == node.id);
-        let first = match whom {
-            Whom::Leader(at) => self.nodes.iter().position(leads).unwrap_or(at),
-            Whom::Node(at) => at,
-        };
-        let count = self.nodes.len();
-        let mut running = (first..first + count)
-            .map(|at| at % count)
-            .filter(|at| self.nodes[*at].runs());
-        let victim = running.next()?;
-        running.next().is_some().then_some(victim)
-    }
-
-    fn hurt(&mut self, at: usize, fault: Fault, until: BootTime) -> Result<bool> {
-        let now = clock::now();
-        let node = &mut self.nodes[at];
-        let pid = node.pid();
-        let word = match fault {
-            Fault::Kill => {
-                node.kill(until)?;
-                "kill"
-            }
-            Fault::Term => {
-                node.signal(Signal::TERM);
-                node.ends(until);
-                "term"
-            }
-            _ => {
-                node.signal(Signal::STOP);
-                node.freeze(until);
-                "stop"
-            }
-        };
-        self.story.tell(now, word, Some((node, pid)), "")?;
-        Ok(true)
-    }
-
-    /// A thundering restart: all at one moment.
-    fn hurt_all(&mut self, fault: Fault, until: BootTime) -> Result<bool> {
-        let one = match fault {
-            Fault::KillAll => Fault::Kill,
-            _ => Fault::Term,
-        };
-        let running = (0..self.nodes.len()).filter(|at| self.nodes[*at].runs());
-        let running: Vec<_> = running.collect();
-        for at in &running {
-            self.hurt(*at, one, until)?;
-        }
-        Ok(!running.is_empty())
-    }
-
-    fn ask(&mut self, what: &str) -> Result<bool> {
-        let asker = common::binary()
-            .arg(what)
-            .args(self.directory.flags())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        self.askers.push(asker);
-        Ok(true)
-    }
-
-    /// Up to a day, into the past or the future.
-    fn jump(&mut self, step: &Step) -> Result<bool> {
-        let seconds = (step.kind % 172_800) as i64 - 86_400;
-        let clocks = self.nodes.iter().filter(|node| node.clock.is_some());
-        let clocks: Vec<_> = clocks.collect();
-        if clocks.is_empty() {
-            return Ok(false);
-        }
-        let node = clocks[step.kind as usize / 172_800 % clocks.len()];
-        let now = clock::now();
-        if let Some(clock) = &node.clock {
-            clock.jump(seconds)?;
-        }
-        let message = format!("{seconds:+} s");
-        let whom = Some((node, node.pid()));
-        self.story.tell(now, "clock", whom, &message)?;
-        Ok(true)
-    }
-
-    fn fill(&mut self, until: BootTime) -> Result<bool> {
-        if !self.directory.can_be_full() || self.directory.state != directory::State::Sound {
-            return Ok(false);
-        }
-        let now = clock::now();
-        self.directory.fill(until)?;
-        self.story.tell(now, "disk_full", None, "")?;
-        Ok(true)
-    }
-
-    fn make_read_only(&mut self, until: BootTime) -> Result<bool> {
-        if self.directory.state != directory::State::Sound {
-            return Ok(false);
-        }
-        let now = clock::now();
-        if !self.directory.make_read_only(until) {
-            let why = "this filesystem has no immutable flag, or we may not set it";
-            self.tally.cannot(Fault::ReadOnly, why);
-            return Ok(false);
-        }
-        self.story.tell(now, "read_only", None, "")?;
-        Ok(true)
-    }
-
-    fn put_garbage(&mut self, step: &Step) -> Result<bool> {
-        if self.directory.state != directory::State::Sound {
-            return Ok(false);
-        }
-        let now = clock::now();
-        let Some(what) = self.directory.put_garbage(step.fault, step.kind)? else {
-            return Ok(false);
-        };
-        self.story.tell(now, "garbage", None, what)?;
-        Ok(true)
-    }
-
-    /// With nobody around whose last look showed no record: those may lead at
-    /// once. The documented hole; docs/DESIGN.md.
-    fn remove(&mut self, step: &Step) -> Result<bool> {
-        let term = self.agreed(0)?;
-        let now = clock::now();
-        // A leader that sleeps through it believes in its lease for longest.
-        if let Some(at) = self
-            .victim(Whom::Leader(0))
-            .filter(|_| step.kind.is_multiple_of(2))
-        {
-            self.hurt(at, Fault::FreezeBriefly, now + step.lasts)?;
-        }
-        self.directory.remove()?;
-        self.no_newcomer_before = now + LEASE + self.timing.retry_period();
-        self.story.tell(now, "removed", None, "")?;
-        self.live_until(now + LEASE)?;
-        self.agreed(term + 1)?;
-        self.live_until(self.no_newcomer_before)?;
-        Ok(true)
     }
 
     /// Heals everything, and waits until all nodes say who leads in which term,
@@ -321,7 +152,12 @@ impl<'a> Arena<'a> {
             let first = self.nodes[0].view.clone();
             let agreed = self.nodes.iter().all(|n| n.runs() && n.view == first);
             match first {
-                Some((_, term)) if agreed && term >= least && self.askers.is_empty() => {
+                Some((_, term))
+                    if agreed
+                        && term >= least
+                        && self.askers.is_empty()
+                        && self.place.is_sound() =>
+                {
                     return Ok(term);
                 }
                 _ => {}
@@ -334,9 +170,7 @@ impl<'a> Arena<'a> {
     /// Ends every fault that can be ended.
     fn heal(&mut self) -> Result<()> {
         let now = clock::now();
-        if self.directory.state != directory::State::Sound {
-            self.heal_directory()?;
-        }
+        self.place.heal();
         for node in &mut self.nodes {
             match &mut node.state {
                 State::Frozen(_, until) | State::Ends(_, until) | State::Down(until) => {
@@ -351,8 +185,13 @@ impl<'a> Arena<'a> {
     /// Everything is healed: soon somebody leads.
     pub(crate) fn recovers(&mut self) -> Result<()> {
         self.heal()?;
+        let deadline = clock::now() + common::PATIENCE;
+        while !self.place.is_sound() {
+            ensure!(clock::now() < deadline, "the store is not as it was");
+            self.live_until(clock::now() + Duration::from_millis(5))?;
+        }
         let healed = clock::now();
-        let limit = LEASE + 2 * self.timing.retry_period() + SLACK;
+        let limit = self.timing.lease_duration() + 2 * self.timing.retry_period() + SLACK;
         loop {
             self.live_until(clock::now() + Duration::from_millis(5))?;
             let led = self.nodes.iter().map(|node| node.led).max();

@@ -1,23 +1,24 @@
 //! The lock directory, and what can be done to it.
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use leader_demo::clock::BootTime;
+use leader_demo::clock::{self, BootTime};
 use tempfile::TempDir;
 
 use crate::common::mounts::Mounted;
 use crate::common::unwritable::Unwritable;
+use crate::place::{Blow, News, Place, Played};
 use crate::plan::Fault;
 
 pub(crate) struct Directory {
     root: Root,
     lock_name: String,
-    pub(crate) state: State,
+    state: State,
     unwritable: Option<Unwritable>,
 }
 
@@ -29,7 +30,7 @@ enum Root {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
+enum State {
     Sound,
     Full(BootTime),
     ReadOnly(BootTime),
@@ -55,12 +56,6 @@ impl Directory {
         })
     }
 
-    /// What the program is told of it.
-    pub(crate) fn flags(&self) -> [&OsStr; 4] {
-        let [dir, name] = ["--lock-dir", "--lock-name"].map(OsStr::new);
-        [dir, self.path().as_os_str(), name, self.lock_name.as_ref()]
-    }
-
     fn path(&self) -> &Path {
         match &self.root {
             Root::Small(mounted) => mounted.path(),
@@ -75,11 +70,11 @@ impl Directory {
     }
 
     /// Nobody else's disk is filled.
-    pub(crate) fn can_be_full(&self) -> bool {
+    fn can_be_full(&self) -> bool {
         matches!(self.root, Root::Small(_))
     }
 
-    pub(crate) fn fill(&mut self, until: BootTime) -> Result<()> {
+    fn fill(&mut self, until: BootTime) -> Result<()> {
         let filler = self.filler();
         fs::create_dir(&filler)?;
         let mut file = File::create(filler.join("bytes"))?;
@@ -95,7 +90,7 @@ impl Directory {
     }
 
     /// Not even root may write to it. False where the filesystem has no such flag.
-    pub(crate) fn make_read_only(&mut self, until: BootTime) -> bool {
+    fn make_read_only(&mut self, until: BootTime) -> bool {
         self.unwritable = Unwritable::make(&self.lease()).ok();
         if self.unwritable.is_some() {
             self.state = State::ReadOnly(until);
@@ -103,10 +98,10 @@ impl Directory {
         self.unwritable.is_some()
     }
 
-    /// Says what was done.
-    pub(crate) fn heal(&mut self) -> Result<&'static str> {
-        let done = match self.state {
-            State::Sound => "nothing",
+    fn mend(&mut self) -> Result<Option<News>> {
+        let at = clock::now();
+        let word = match self.state {
+            State::Sound => return Ok(None),
             State::Full(_) => {
                 fs::remove_dir_all(self.filler())?;
                 "disk_free"
@@ -117,25 +112,12 @@ impl Directory {
             }
         };
         self.state = State::Sound;
-        Ok(done)
-    }
-
-    /// Moved away at once, then removed: nobody meets a half.
-    pub(crate) fn remove(&self) -> Result<()> {
-        let gone = self.lease().with_extension("gone");
-        fs::rename(self.lease(), &gone)?;
-        loop {
-            match fs::remove_dir_all(&gone) {
-                // Who still had it open was just making something in it.
-                Err(e) if e.kind() == ErrorKind::DirectoryNotEmpty => {}
-                removed => return Ok(removed?),
-            }
-        }
+        Ok(Some(News::of_all(at, word, "")))
     }
 
     /// What is no record, as the next one. Says what it is; none if it could
     /// not be put there.
-    pub(crate) fn put_garbage(&self, fault: Fault, kind: u64) -> Result<Option<&'static str>> {
+    fn put_garbage(&self, fault: Fault, kind: u64) -> Result<Option<&'static str>> {
         let newest = self.newest()?;
         // What is garbage itself may not be read.
         let whole = newest.as_ref().and_then(|path| fs::read(path).ok());
@@ -167,7 +149,7 @@ impl Directory {
     }
 
     /// Names that are nobody's record.
-    pub(crate) fn put_strangers(&self) {
+    fn put_strangers(&self) {
         for name in [
             "README",
             "42",
@@ -183,9 +165,81 @@ impl Directory {
     }
 }
 
+impl Place for Directory {
+    fn flags(&self, _: Option<usize>) -> Vec<OsString> {
+        let [dir, name] = ["--lock-dir", "--lock-name"].map(OsString::from);
+        vec![dir, self.path().into(), name, (&self.lock_name).into()]
+    }
+
+    fn play(&mut self, blow: &Blow, news: &mut Vec<News>) -> Result<Played> {
+        if self.state != State::Sound && blow.fault != Fault::Stranger {
+            return Ok(Played::NotNow);
+        }
+        let until = blow.at + blow.lasts;
+        let (word, what) = match blow.fault {
+            Fault::DiskFull if !self.can_be_full() => {
+                let why = "the lock directory is not on a filesystem of our own";
+                return Ok(Played::Never(why));
+            }
+            Fault::DiskFull => {
+                self.fill(until)?;
+                ("disk_full", "")
+            }
+            Fault::ReadOnly => match self.make_read_only(until) {
+                true => ("read_only", ""),
+                false => {
+                    let why = "this filesystem has no immutable flag, or we may not set it";
+                    return Ok(Played::Never(why));
+                }
+            },
+            Fault::Stranger => {
+                self.put_strangers();
+                ("stranger", "")
+            }
+            _ => match self.put_garbage(blow.fault, blow.kind)? {
+                Some(what) => ("garbage", what),
+                None => return Ok(Played::NotNow),
+            },
+        };
+        news.push(News::of_all(blow.at, word, what));
+        Ok(Played::Yes)
+    }
+
+    fn look(&mut self, now: BootTime) -> Result<Vec<News>> {
+        let done = match self.state {
+            State::Full(until) | State::ReadOnly(until) if until <= now => self.mend()?,
+            _ => None,
+        };
+        Ok(done.into_iter().collect())
+    }
+
+    fn heal(&mut self) {
+        if let State::Full(until) | State::ReadOnly(until) = &mut self.state {
+            *until = BootTime::default();
+        }
+    }
+
+    fn is_sound(&self) -> bool {
+        self.state == State::Sound
+    }
+
+    /// Moved away at once, then removed: nobody meets a half.
+    fn remove(&mut self) -> Result<()> {
+        let gone = self.lease().with_extension("gone");
+        fs::rename(self.lease(), &gone)?;
+        loop {
+            match fs::remove_dir_all(&gone) {
+                // Who still had it open was just making something in it.
+                Err(e) if e.kind() == ErrorKind::DirectoryNotEmpty => {}
+                removed => return Ok(removed?),
+            }
+        }
+    }
+}
+
 impl Drop for Directory {
     fn drop(&mut self) {
-        let _ = self.heal();
+        let _ = self.mend();
     }
 }
 

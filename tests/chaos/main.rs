@@ -1,20 +1,24 @@
 //! Real nodes, and everything done to them that an election must survive: they
 //! are killed, stopped, frozen and asked to step down, their wall clocks jump,
-//! their disk is full, their directory goes away. All of it is drawn from one
-//! seed, for several elections at a time. They write JSON logs, and those alone
-//! are judged.
+//! their disk is full, their directory goes away, their servers are cut off, die
+//! and are replaced. All of it is drawn from one seed, for several elections at a
+//! time. They write JSON logs, and those alone are judged.
 //!
 //! ```text
 //! make chaos DURATION=10m ELECTIONS=24 NODES=5 SEED=7 STORE=file:/mnt/somewhere
+//! make chaos STORE=etcd        # or redis, postgres: servers of each election's own
 //! ```
 //!
 //! | file | |
 //! |---|---|
-//! | `settings.rs` | how long, how many, which random numbers |
+//! | `settings.rs` | how long, how many, which random numbers, which store |
 //! | `plan.rs` | what will be done to whom, and when |
-//! | `arena.rs` | one election: the nodes, and what is done to them |
+//! | `arena.rs` | one election: the nodes, and the place of their lease |
+//! | `hurt.rs` | what is done to them |
 //! | `node.rs` | one node: a process, the next one after its end, their log |
+//! | `place.rs` | where a lease can be, and what that has in common |
 //! | `directory.rs` | the lock directory, and what is done to it |
+//! | `server.rs` | the servers, and what is done to them: its tour is there |
 //! | `wall_clock.rs` | wall clocks that jump |
 //! | `tally.rs` | how often what was done, and what never was |
 //! | `busy.rs` | how busy that kept the machine |
@@ -35,9 +39,14 @@ mod busy;
 #[path = "../common/mod.rs"]
 mod common;
 mod directory;
+mod hurt;
 mod judge;
+mod networks;
 mod node;
+mod place;
 mod plan;
+mod scene;
+mod server;
 mod settings;
 mod story;
 mod tally;
@@ -46,12 +55,9 @@ mod wall_clock;
 use arena::Arena;
 use busy::Busy;
 use judge::judge;
-use plan::{CARDS, Fault, Plan};
-use settings::Settings;
+use plan::{Fault, Plan};
+use settings::{Settings, Store};
 use tally::Tally;
-
-/// Short, so that a run is full of faults and not of waiting.
-const LEASE: Duration = Duration::from_secs(1);
 
 /// Ctrl+C ends a run early, and what was done is judged.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
@@ -59,7 +65,13 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 #[test]
 fn at_most_one_leads_whatever_is_done_to_them() {
     let settings = Settings::from_environment();
+    if let Store::Own(kind) = settings.store
+        && !server::is_here(kind)
+    {
+        return;
+    }
     println!("chaos: {}", settings.replay());
+    common::servers::OWN_GROUPS.store(true, Ordering::Relaxed);
     ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed)).unwrap();
     let page = settings.page();
     let ran = chaos(&settings);
@@ -102,7 +114,7 @@ fn chaos(settings: &Settings) -> Result<()> {
     let logs = settings.logs();
     let _ = fs::remove_dir_all(&logs);
     fs::create_dir_all(&logs).with_context(|| format!("{}", logs.display()))?;
-    let tally = Tally::expecting(CARDS.iter().map(|(fault, _)| *fault));
+    let tally = Tally::expecting(settings.store.cards().into_iter().map(|(fault, _)| fault));
     if !wall_clock::is_installed() {
         common::shell::missing("libfaketime");
         tally.cannot(Fault::Clock, "nothing else makes a wall clock jump");

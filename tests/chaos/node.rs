@@ -1,19 +1,20 @@
 //! One node: a process, the next one after its end, and the log of them all.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use anyhow::Result;
 use leader_demo::clock::BootTime;
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
-use crate::directory::Directory;
+use crate::common;
 use crate::wall_clock::WallClock;
-use crate::{LEASE, common};
 
 pub(crate) struct Node {
     pub(crate) id: String,
@@ -60,7 +61,8 @@ impl Node {
         })
     }
 
-    pub(crate) fn start(&mut self, lock: &Directory) -> Result<()> {
+    /// With these flags besides its own.
+    pub(crate) fn start(&mut self, lease: Duration, flags: Vec<OsString>) -> Result<()> {
         // It does not outlive us, and our Ctrl+C is not its own.
         let program = common::binary();
         let mut command = Command::new("setpriv");
@@ -78,8 +80,8 @@ impl Node {
         let child = command
             .args(["--node-id", &self.id, "--log-format", "json"])
             .args(["--heartbeat-period", "50ms", "--lease-duration"])
-            .arg(humantime::format_duration(LEASE).to_string())
-            .args(lock.flags())
+            .arg(humantime::format_duration(lease).to_string())
+            .args(flags)
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(Stdio::null())
@@ -91,6 +93,11 @@ impl Node {
 
     pub(crate) fn runs(&self) -> bool {
         matches!(self.state, State::Runs(_))
+    }
+
+    /// It lives, and has said nothing yet.
+    pub(crate) fn begins(&self) -> bool {
+        self.child().is_some() && !self.began
     }
 
     pub(crate) fn pid(&self) -> Option<u32> {

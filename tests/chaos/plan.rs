@@ -4,9 +4,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::LEASE;
 use crate::common::deck::{Deck, Dice};
-use crate::settings::Settings;
+use crate::settings::{Kind, Settings, Store};
 
 /// One fault, some time after the one before.
 #[derive(Debug)]
@@ -48,17 +47,33 @@ pub(crate) enum Fault {
     Clock,
     DiskFull,
     ReadOnly,
-    /// The lease's directory is removed, when all agree on who leads.
+    /// The lease is removed, when all agree on who leads.
     Removed,
     /// What is no record, or half of one, is there as the next one.
     Garbage,
     Torn,
     /// Files of another's are in the lease's directory.
     Stranger,
+    /// A node is cut off from the servers, both ways.
+    Parted,
+    /// What it asks arrives, what is answered does not.
+    Unanswered,
+    /// All of that arrives late.
+    Slow,
+    /// The servers are away for all, for less than the lease or for longer.
+    AwayBriefly,
+    AwayLong,
+    ServerFrozen,
+    /// `kill -9`, and started again on what it had.
+    ServerKilled,
+    /// Another server takes over from the one that all turn to.
+    StoreFailover,
+    /// The lease's key holds something else for a while.
+    Foreign,
 }
 
-/// What is drawn from, each as often as it shall come.
-pub(crate) const CARDS: [(Fault, usize); 15] = [
+/// What is drawn from, each as often as it shall come: what is done to nodes ..
+const NODES: [(Fault, usize); 9] = [
     (Fault::Kill, 30),
     (Fault::Term, 20),
     (Fault::FreezeBriefly, 10),
@@ -68,6 +83,10 @@ pub(crate) const CARDS: [(Fault, usize); 15] = [
     (Fault::HandOver, 8),
     (Fault::Resign, 8),
     (Fault::Clock, 8),
+];
+
+/// .. to a directory ..
+const DIRECTORY: [(Fault, usize); 6] = [
     (Fault::DiskFull, 4),
     (Fault::ReadOnly, 3),
     (Fault::Removed, 3),
@@ -75,6 +94,31 @@ pub(crate) const CARDS: [(Fault, usize); 15] = [
     (Fault::Torn, 2),
     (Fault::Stranger, 3),
 ];
+
+/// .. and to servers: seldom to all of them, as nobody can lead meanwhile.
+const SERVERS: [(Fault, usize); 10] = [
+    (Fault::Parted, 12),
+    (Fault::Unanswered, 8),
+    (Fault::Slow, 8),
+    (Fault::AwayBriefly, 2),
+    (Fault::AwayLong, 2),
+    (Fault::ServerFrozen, 2),
+    (Fault::ServerKilled, 2),
+    (Fault::StoreFailover, 4),
+    (Fault::Foreign, 2),
+    (Fault::Removed, 2),
+];
+
+impl Store {
+    pub(crate) fn cards(&self) -> Vec<(Fault, usize)> {
+        let its: &[_] = match self {
+            Self::Small | Self::Directory(_) => &DIRECTORY,
+            Self::Own(_) => &SERVERS,
+            Self::Given(_) => &[],
+        };
+        [&NODES, its].concat()
+    }
+}
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -90,10 +134,19 @@ impl fmt::Display for Fault {
             Self::Clock => "wall clock set",
             Self::DiskFull => "full disk",
             Self::ReadOnly => "read-only directory",
-            Self::Removed => "directory removed",
+            Self::Removed => "lease removed",
             Self::Garbage => "garbage",
             Self::Torn => "torn revision",
             Self::Stranger => "strangers' files",
+            Self::Parted => "cut off",
+            Self::Unanswered => "cut off one way",
+            Self::Slow => "slow network",
+            Self::AwayBriefly => "store away for less than the lease",
+            Self::AwayLong => "store away for longer",
+            Self::ServerFrozen => "server frozen",
+            Self::ServerKilled => "server killed",
+            Self::StoreFailover => "store failover",
+            Self::Foreign => "garbage in the key",
         })
     }
 }
@@ -103,17 +156,23 @@ pub(crate) struct Plan {
     deck: Deck<Fault>,
     dice: Dice,
     nodes: usize,
+    lease: Duration,
+    /// Between two faults, at most.
+    pause: Duration,
 }
 
 impl Plan {
     /// For one of several elections: each begins elsewhere in the deck.
     pub(crate) fn new(settings: &Settings, election: usize) -> Self {
         let (seed, number) = (settings.seed, election as u64);
-        let cards = CARDS.iter().flat_map(|(fault, n)| vec![*fault; *n]);
+        let cards = settings.store.cards();
+        let cards = cards.iter().flat_map(|(fault, n)| vec![*fault; *n]);
         Self {
             deck: Deck::shuffled(cards.collect(), seed, number, settings.elections as u64),
             dice: Dice::new(seed, u64::MAX / 2 + number),
             nodes: settings.nodes,
+            lease: settings.store.lease(),
+            pause: settings.store.pause(),
         }
     }
 }
@@ -123,17 +182,19 @@ impl Iterator for Plan {
 
     fn next(&mut self) -> Option<Step> {
         let (fault, ()) = self.deck.deal(|_| Some(()))?;
-        let ms = Duration::from_millis;
+        let (ms, lease) = (Duration::from_millis, self.lease);
         let (least, most) = match fault {
-            Fault::FreezeBriefly => (ms(1), LEASE.mul_f64(0.5)),
-            Fault::FreezeLong => (LEASE.mul_f64(1.1), LEASE.mul_f64(2.5)),
-            Fault::DiskFull | Fault::ReadOnly => (ms(100), LEASE * 2),
-            _ => (ms(1), LEASE / 2),
+            Fault::FreezeBriefly | Fault::AwayBriefly => (ms(1), lease.mul_f64(0.5)),
+            Fault::FreezeLong | Fault::AwayLong => (lease.mul_f64(1.1), lease.mul_f64(2.5)),
+            Fault::Parted | Fault::Unanswered | Fault::Slow => (ms(50), lease.mul_f64(2.5)),
+            Fault::DiskFull | Fault::ReadOnly | Fault::Foreign => (ms(100), lease * 2),
+            Fault::ServerFrozen => (ms(10), lease * 2),
+            _ => (ms(1), lease / 2),
         };
         let node = self.dice.below(self.nodes as u64) as usize;
         let leader = self.dice.below(3) > 0;
         Some(Step {
-            after: self.dice.between(ms(5), ms(250)),
+            after: self.dice.between(ms(5), self.pause),
             whom: if leader {
                 Whom::Leader(node)
             } else {
@@ -148,18 +209,22 @@ impl Iterator for Plan {
 
 #[test]
 fn one_seed_is_one_plan() {
-    let plan = |seed, election| -> Vec<String> {
-        let steps = Plan::new(&Settings::small(seed), election).take(500);
+    let plan = |seed, store: &Store, election| -> Vec<String> {
+        let settings = Settings {
+            store: store.clone(),
+            ..Settings::small(seed)
+        };
+        let steps = Plan::new(&settings, election).take(500);
         steps.map(|step| format!("{step:?}")).collect()
     };
-    assert_eq!(plan(7, 0), plan(7, 0));
-    assert_ne!(plan(7, 0), plan(8, 0));
-    assert_ne!(plan(7, 0), plan(7, 1));
-    for (fault, _) in CARDS {
-        let named = format!("fault: {fault:?},");
-        assert!(
-            plan(7, 0).iter().any(|s| s.contains(&named)),
-            "no {fault:?}"
-        );
+    for store in [Store::Small, Store::Own(Kind::Etcd)] {
+        assert_eq!(plan(7, &store, 0), plan(7, &store, 0));
+        assert_ne!(plan(7, &store, 0), plan(8, &store, 0));
+        assert_ne!(plan(7, &store, 0), plan(7, &store, 1));
+        for (fault, _) in store.cards() {
+            let named = format!("fault: {fault:?},");
+            let steps = plan(7, &store, 0);
+            assert!(steps.iter().any(|s| s.contains(&named)), "no {fault:?}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Result;
 use chrono::{SecondsFormat, Utc};
@@ -27,6 +28,13 @@ impl Story {
     ) -> Result<Self> {
         let path = logs.join("faults.jsonl");
         let mut file = File::create(&path)?;
+        // Nobody sees a process die across a network, nor a call that is lost there:
+        // that is given up when nobody may lead any more.
+        let on_one_machine = settings.store.is_on_one_machine();
+        let hangs = match on_one_machine {
+            true => Duration::ZERO,
+            false => timing.renew_deadline(),
+        };
         let first = json!({
             "event": "chaos",
             "started": timestamp(),
@@ -36,6 +44,9 @@ impl Story {
             "lease_duration_ns": timing.lease_duration().as_nanos() as u64,
             "renew_deadline_ns": timing.renew_deadline().as_nanos() as u64,
             "retry_period_ns": timing.retry_period().as_nanos() as u64,
+            "one_machine": on_one_machine,
+            "releases_told": true,
+            "hangs_ns": hangs.as_nanos() as u64,
         });
         writeln!(file, "{first}")?;
         Ok(Self {

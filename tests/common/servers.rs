@@ -3,8 +3,10 @@
 
 use std::fs::File;
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -18,6 +20,9 @@ pub mod postgres;
 pub mod proxy;
 pub mod redis;
 
+/// For who catches Ctrl+C and stops them itself: it is sent to a whole process group.
+pub static OWN_GROUPS: AtomicBool = AtomicBool::new(false);
+
 /// A process that is killed when this is dropped.
 pub struct Process {
     child: Child,
@@ -29,6 +34,9 @@ impl Process {
     /// Its output goes to `log`.
     pub fn start(command: &mut Command, log: &Path) -> Self {
         let out = File::options().create(true).append(true).open(log).unwrap();
+        if OWN_GROUPS.load(Ordering::Relaxed) {
+            command.process_group(0);
+        }
         let child = command
             .stdin(Stdio::null())
             .stderr(out.try_clone().unwrap())

@@ -196,8 +196,11 @@ impl<'a> Course<'a> {
         let slow = slack
             .saturating_add(timing.lease_duration)
             .saturating_add(timing.retry_period.saturating_mul(2));
-        let at_once = header.is_none_or(|header| header.one_machine);
-        let quick = matches!(&*failover.after, "kill" | "term" | "shutdown") && at_once;
+        let quick = match &*failover.after {
+            "kill" => header.is_none_or(|header| header.one_machine),
+            "term" | "shutdown" => header.is_none_or(|header| header.releases_told),
+            _ => false,
+        };
         let at_most = if quick { slack } else { slow };
         let healed = self.healed(failover.from);
         let begin = failover.from.max(healed);

@@ -52,6 +52,8 @@ pub(super) struct Header {
     pub(super) simulated: bool,
     /// A process that dies is known to be dead.
     pub(super) one_machine: bool,
+    /// Who waits is told when the lease is given back.
+    pub(super) releases_told: bool,
     /// What a failover may take on top of what the rules say.
     pub(super) slack: Option<u64>,
     /// And on top of that, where faults met calls to the store.
@@ -92,6 +94,7 @@ pub(super) struct Line {
     seed: Option<u64>,
     replay: Option<String>,
     one_machine: Option<bool>,
+    releases_told: Option<bool>,
     slack_ns: Option<u64>,
     hangs_ns: Option<u64>,
     pub(super) lease_duration_ns: Option<u64>,
@@ -166,9 +169,11 @@ impl Logs {
         match event {
             "chaos" | "simulation" => {
                 let timing = line.timing();
+                let one_machine = line.one_machine.unwrap_or(true);
                 self.header.get_or_insert(Header {
                     simulated: event == "simulation",
-                    one_machine: line.one_machine.unwrap_or(true),
+                    one_machine,
+                    releases_told: line.releases_told.unwrap_or(one_machine),
                     slack: line.slack_ns,
                     hangs: line.hangs_ns,
                     seed: line.seed,

@@ -90,11 +90,12 @@ pub(super) fn by_election(spans: &[Span]) -> Vec<&[Span]> {
 
 /// No two sessions lead at one boot time.
 pub(super) fn one_leader(logs: &Logs, spans: &[Span], breaches: &mut Vec<Breach>) {
+    let end = |span: &Span| span.kept_until(logs);
     // Of those that began so far, the one that ended last.
     let mut longest: Option<&Span> = None;
     for span in spans {
-        if let Some(before) = longest.filter(|before| span.start < before.end) {
-            let until = before.end.min(span.end);
+        if let Some(before) = longest.filter(|before| span.start < end(before)) {
+            let until = end(before).min(end(span));
             breaches.push(Breach::new(
                 Rule::OneLeader,
                 span.start_spot(),
@@ -104,11 +105,11 @@ pub(super) fn one_leader(logs: &Logs, spans: &[Span], breaches: &mut Vec<Breach>
                     before.node,
                     before.term,
                     moment(before.start),
-                    moment(before.end),
+                    moment(end(before)),
                     span.node,
                     span.term,
                     moment(span.start),
-                    moment(span.end),
+                    moment(end(span)),
                     exactly(until - span.start),
                     logs.name(before.first),
                     logs.name(before.last),
@@ -118,7 +119,7 @@ pub(super) fn one_leader(logs: &Logs, spans: &[Span], breaches: &mut Vec<Breach>
             ));
         }
         longest = match longest {
-            Some(before) if before.end > span.end => Some(before),
+            Some(before) if end(before) > end(span) => Some(before),
             _ => Some(span),
         };
     }

@@ -23,6 +23,8 @@ pub(super) struct Span {
     pub(super) last: Place,
     /// By the last claim.
     valid_until: u64,
+    /// It was about to give the lease back.
+    leaves: bool,
 }
 
 /// The leaderships in order of time, per election.
@@ -147,6 +149,7 @@ fn of_one_session(
                 span.stretch(statement);
                 span.valid_until = line.valid_until_ns.unwrap_or(at);
             }
+            (Some("asked" | "stopping"), Some(span)) => span.leaves = true,
             (_, None) if line.claims() => {
                 claims_wrongly("says that it leads after its leadership was over".into());
             }
@@ -171,6 +174,7 @@ fn elected(statement: &Statement, term: u64) -> Span {
         first: statement.place,
         last: statement.place,
         valid_until: statement.line.valid_until_ns.unwrap_or(statement.at),
+        leaves: false,
     }
 }
 
@@ -191,6 +195,16 @@ impl Span {
             node: self.node.clone(),
             at,
         })
+    }
+
+    /// Until when it kept all others from leading. Where nobody sees a death, that of
+    /// one that was killed is its lease's: who comes before that did not wait.
+    pub(super) fn kept_until(&self, logs: &Logs) -> u64 {
+        let is_seen = logs.header.as_ref().is_none_or(|h| h.one_machine);
+        match self.revoked.is_some() || self.leaves || is_seen {
+            true => self.end,
+            false => self.end.max(self.valid_until),
+        }
     }
 
     pub(super) fn start_spot(&self) -> Option<Spot> {

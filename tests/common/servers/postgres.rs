@@ -98,7 +98,7 @@ impl Postgres {
                 .arg(&data),
         );
         std::fs::write(data.join("pg_hba.conf"), HBA).unwrap();
-        let this = Self::on(dir, conf);
+        let this = Self::on(dir, conf, free_port());
         this.sql(ROLES);
         this
     }
@@ -122,11 +122,16 @@ impl Postgres {
 
     /// A hot standby of this one.
     pub fn standby(&self) -> Self {
+        self.standby_at(free_port())
+    }
+
+    /// On this port.
+    pub fn standby_at(&self, port: u16) -> Self {
         let dir = own_dir();
-        let port = self.port.to_string();
+        let here = self.port.to_string();
         succeeds(
             command("pg_basebackup")
-                .args(["-h", "127.0.0.1", "-U", "postgres", "-p", &port])
+                .args(["-h", "127.0.0.1", "-U", "postgres", "-p", &here])
                 .args([
                     "--write-recovery-conf",
                     "--checkpoint=fast",
@@ -135,10 +140,10 @@ impl Postgres {
                 ])
                 .arg(dir.path().join("data")),
         );
-        Self::on(dir, "")
+        Self::on(dir, "", port)
     }
 
-    fn on(dir: TempDir, conf: &str) -> Self {
+    fn on(dir: TempDir, conf: &str, port: u16) -> Self {
         let usual = format!(
             "max_connections = 600\nshared_buffers = 16MB\nlisten_addresses = '127.0.0.1'\n\
              unix_socket_directories = '{}'\n{conf}\n",
@@ -150,7 +155,7 @@ impl Postgres {
         let this = Self {
             process: Mutex::new(None),
             dir,
-            port: free_port(),
+            port,
         };
         this.start_again();
         this

@@ -7,7 +7,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,8 @@ pub struct Proxy {
 struct Shared {
     network: Mutex<Network>,
     closed: AtomicBool,
-    connections: Mutex<Vec<TcpStream>>,
+    /// Those that are not over.
+    connections: Mutex<Vec<Weak<[TcpStream; 2]>>>,
     /// Pieces that clients sent: a small request is one.
     requests: AtomicUsize,
 }
@@ -68,13 +69,16 @@ impl Proxy {
                 let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else {
                     continue;
                 };
-                let ends = [&client, &server].map(|end| end.try_clone().unwrap());
-                let kept = [&client, &server].map(|end| end.try_clone().unwrap());
-                shared.connections.lock().unwrap().extend(kept);
-                let [client_too, server_too] = ends;
-                let (there, back) = (shared.clone(), shared.clone());
-                std::thread::spawn(move || there.carry(client, server_too, Way::There));
-                std::thread::spawn(move || back.carry(server, client_too, Way::Back));
+                let there = Arc::new([client, server]);
+                let back = there.clone();
+                {
+                    let mut connections = shared.connections.lock().unwrap();
+                    connections.retain(|connection| connection.strong_count() > 0);
+                    connections.push(Arc::downgrade(&there));
+                }
+                let (to, fro) = (shared.clone(), shared.clone());
+                std::thread::spawn(move || to.carry(&there[0], &there[1], Way::There));
+                std::thread::spawn(move || fro.carry(&back[1], &back[0], Way::Back));
             }
         });
         proxy
@@ -87,8 +91,11 @@ impl Proxy {
     pub fn becomes(&self, network: Network) {
         *self.shared.network.lock().unwrap() = network;
         if network == Network::Gone {
-            for connection in self.shared.connections.lock().unwrap().drain(..) {
-                let _ = connection.shutdown(Shutdown::Both);
+            let connections = self.shared.connections.lock().unwrap();
+            for connection in connections.iter().filter_map(Weak::upgrade) {
+                for end in &*connection {
+                    let _ = end.shutdown(Shutdown::Both);
+                }
             }
         }
     }
@@ -120,7 +127,7 @@ impl Shared {
         }
     }
 
-    fn carry(&self, mut from: TcpStream, mut to: TcpStream, way: Way) {
+    fn carry(&self, mut from: &TcpStream, mut to: &TcpStream, way: Way) {
         let _ = to.set_nodelay(true);
         let mut bytes = [0; 16 * 1024];
         while let Ok(length @ 1..) = from.read(&mut bytes) {
