@@ -37,7 +37,7 @@ pub(crate) use judge::Judge;
 #[cfg(feature = "completions")]
 pub(crate) use man_pages::ManPages;
 pub(crate) use operate::Operate;
-pub(crate) use place::{Directory, Place};
+pub(crate) use place::{Directory, PASSWORD, Place, with_its_password};
 pub(crate) use run::{EventsTo, Patience, Run};
 #[cfg(feature = "simulate")]
 pub(crate) use simulate::Simulate;

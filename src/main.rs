@@ -7,6 +7,7 @@ mod commands;
 mod logging;
 
 use cli::Command;
+use leader_demo::store::ServerError;
 
 fn main() -> ExitCode {
     if let Some(ended) = commands::run::assist() {
@@ -32,6 +33,10 @@ fn main() -> ExitCode {
     };
     ExitCode::from(done.unwrap_or_else(|error| {
         logging::complain(format_args!("error: {error:#}"));
-        failed
+        match failed {
+            // A URL that means nothing here is a usage error, found late.
+            1 if error.is::<ServerError>() => 2,
+            failed => failed,
+        }
     }))
 }

@@ -274,31 +274,52 @@ impl<S: LeaseStore> Observer<S> {
             let until = self.view.deadline().min(now + RETRY);
             return self.timer.wait_until(until).await;
         }
-        let look = if self.store.tells() { SELDOM } else { LOOK };
-        let until = self.view.deadline().min(now + look);
         let at = self.view.at();
-        let dead = self.dead;
-        let holder_ended = async {
-            match at {
-                Some(at) if dead != Some(at) => self.store.changed(at).await,
-                _ => std::future::pending().await,
-            }
-        };
-        let died = tokio::select! {
-            wake = holder_ended => match wake {
-                Wake::HolderDied(seen) => Some(seen.revision),
-                Wake::Changed(_) => None,
-            },
-            () = self.store.moved_on(at) => None,
-            () = self.timer.wait_until(until) => None,
-        };
         // A later one has to be looked at first.
-        if let Some(revision) = died.filter(|died| Some(*died) == at) {
+        if let Some(revision) = self.news(now).await.filter(|died| Some(*died) == at) {
             self.dead = Some(revision);
             let mut told = Vec::new();
             let now = self.clock.now();
             self.view.died(now, revision, &mut told);
             self.tell(now, told);
+        }
+    }
+
+    /// Until there may be something new; the revision whose holder has died, if
+    /// that is it.
+    async fn news(&mut self, now: BootTime) -> Option<Revision> {
+        let tells = self.store.tells();
+        let look = if tells { SELDOM } else { LOOK };
+        let until = self.view.deadline().min(now + look);
+        let at = self.view.at();
+        let mut holder_ended = std::pin::pin!(async {
+            match at {
+                Some(at) if self.dead != Some(at) => self.store.changed(at).await,
+                _ => std::future::pending().await,
+            }
+        });
+        let mut moved_on = self.store.moved_on(at);
+        // Nothing had changed by then, in a store that would have told of it.
+        let mut quiet = now;
+        loop {
+            let blink = until.min(quiet + LOOK);
+            let told = tokio::select! {
+                wake = &mut holder_ended => match wake {
+                    Wake::HolderDied(seen) => return Some(seen.revision),
+                    Wake::Changed(_) => true,
+                },
+                () = &mut moved_on => true,
+                () = self.timer.wait_until(blink) => false,
+            };
+            if told && tells {
+                self.view.was_quiet(quiet);
+            }
+            let now = self.clock.now();
+            // Who slept was told nothing.
+            if told || now >= until || now.since(blink) >= BLINK {
+                return None;
+            }
+            quiet = now;
         }
     }
 }

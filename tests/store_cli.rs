@@ -251,12 +251,16 @@ mod secrets {
         let mut command = cluster.command("run");
         let run = command
             .args(["--log-format", "json", "--events", "/dev/stdout", "--", "sh", "-c"])
-            .arg(r#"tr '\0' ' ' <"/proc/$PPID/cmdline"; ps -o args= -p $PPID; $demo check && echo current"#)
+            .arg(r#"tr '\0' ' ' <"/proc/$PPID/cmdline"; ps -o args= -p $PPID; $demo check && echo current; ps -o comm= -p $PPID; echo store $LEADER_DEMO_STORE"#)
             .env("demo", binary().get_program())
             .output()
             .unwrap();
         assert!(run.status.success(), "{}", says(&run));
-        assert!(says(&run).contains("current"), "{}", says(&run));
+        // The command has it in one variable, whose name says so; and the process has
+        // its name, though it began twice.
+        for said in ["current", "\nleader-demo\n", "\nstore redis://127"] {
+            assert!(says(&run).contains(said), "{}", says(&run));
+        }
         for name in ["status", "watch", "hand-over"] {
             let mut command = cluster.command(name);
             if name == "watch" {

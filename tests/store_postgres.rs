@@ -429,7 +429,7 @@ async fn a_row_that_a_stranger_locks_holds_up_nobody_for_long_or_later() {
     says(
         &told(store.swap(Some(at), held(2)).await),
         false,
-        "lock timeout",
+        "somebody has locked",
     );
     // To read needs no lock.
     assert_eq!(store.read().await.unwrap(), observed(at, &record));
@@ -467,7 +467,8 @@ async fn who_may_not_create_the_table_is_told_how_to() {
     server.sql(&format!("GRANT ALL ON {table} TO reader"));
     swapped(&store, Some(at), &held(2)).await;
     server.sql(&format!("ALTER TABLE {table} DROP COLUMN nonce"));
-    says(&told(store.read().await), true, "name another table=");
+    says(&told(store.read().await), true, "name another as table=");
+    says(&told(store.read().await), true, &table);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -542,12 +543,19 @@ async fn who_is_not_let_in_is_told_why_and_what_helps() {
     let server = Postgres::shared();
     let (path, _) = table();
     let nobody = postgres_at(common::servers::free_port());
+    server.sql("CREATE DATABASE closed");
+    server.sql("REVOKE CONNECT ON DATABASE closed FROM PUBLIC");
     for (url, is_lasting, what) in [
         (server.url("secret:wrong", &path), true, "PGPASSWORD"),
         (server.url("secret", &path), true, "asks for a password"),
         (server.url("stranger", &path), true, "no pg_hba.conf entry"),
         (server.url("secure", &path), true, "no pg_hba.conf entry"),
         (server.url("plain", "nowhere"), true, "create the database"),
+        (
+            server.url("plain", "closed"),
+            true,
+            "GRANT this user CONNECT",
+        ),
         (
             server.url("plain", "postgres?sslmode=require"),
             true,
@@ -563,7 +571,17 @@ async fn who_is_not_let_in_is_told_why_and_what_helps() {
             true,
             "/nowhere.pem",
         ),
-        (nobody, false, "refused"),
+        (nobody, false, "nobody listens there"),
+        (
+            "postgres:///db?host=/nowhere".into(),
+            false,
+            "there is no socket",
+        ),
+        (
+            "postgres://no.such.host.invalid".into(),
+            false,
+            "has no address",
+        ),
     ] {
         says(&told(open(&url).read().await), is_lasting, what);
     }

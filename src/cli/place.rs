@@ -4,13 +4,13 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use leader_demo::store::{Server, ServerError};
 
 /// What `--store` has no password for is looked for here.
-const PASSWORD: &str = "LEADER_DEMO_STORE_PASSWORD";
+pub(crate) const PASSWORD: &str = "LEADER_DEMO_STORE_PASSWORD";
 
 /// Where a lease is kept.
 #[derive(Debug)]
@@ -74,10 +74,15 @@ impl StoreUrl {
             ServerError::UnknownScheme(_) => format!("--store: {e}, or file:DIR for a directory"),
             e => format!("--store: {e}"),
         })?;
-        Ok(Self::Server(match std::env::var(PASSWORD) {
-            Ok(password) if server.password().is_none() => server.with_password(password),
-            _ => server,
-        }))
+        Ok(Self::Server(with_its_password(server)))
+    }
+}
+
+/// That of the environment, if it has none.
+pub(crate) fn with_its_password(server: Server) -> Server {
+    match std::env::var(PASSWORD) {
+        Ok(password) if server.password().is_none() => server.with_password(password),
+        _ => server,
     }
 }
 
@@ -89,11 +94,14 @@ pub(super) fn hide_password(args: &[OsString]) {
         return;
     };
     let [name, rest @ ..] = &*args else { return };
-    let failed = Command::new("/proc/self/exe")
-        .arg0(name)
-        .args(rest)
-        .env(PASSWORD, password)
-        .exec();
+    let exec = |program: &Path| {
+        let mut command = Command::new(program);
+        command.arg0(name).args(rest).env(PASSWORD, &password);
+        command.exec()
+    };
+    // The first is what people know it by; it may have been removed or moved.
+    let _ = std::env::current_exe().map(|program| exec(&program));
+    let failed = exec(Path::new("/proc/self/exe"));
     crate::logging::complain(format_args!(
         "warning: the password in --store can be seen by all users of this machine ({failed}): \
          put it into {PASSWORD} instead"

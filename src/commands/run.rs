@@ -31,7 +31,7 @@ use tokio::time::{sleep, timeout};
 
 use super::operate::Operation;
 use super::{ECHO, PATIENCE, Store, notify};
-use crate::cli::{Directory, Patience, Place, Run};
+use crate::cli::{self, Directory, Patience, Place, Run};
 use crate::logging;
 
 mod guard;
@@ -217,9 +217,9 @@ impl Wrapper {
                 url.push(std::path::absolute(dir).context("--lock-dir")?);
                 (url, *shared)
             }
-            Place::Server(server) => (server.reveal().into(), false),
+            Place::Server(server) => (server.to_string().into(), false),
         };
-        let env: [(&str, &OsStr); 4] = [
+        let mut env: Vec<(&str, &OsStr)> = vec![
             (
                 "LEADER_DEMO_NODE_ID",
                 self.node.me().node_id.as_str().as_ref(),
@@ -234,6 +234,11 @@ impl Wrapper {
                 if is_shared { "true" } else { "false" }.as_ref(),
             ),
         ];
+        if let Place::Server(server) = &self.run.election.place
+            && let Some(password) = server.password()
+        {
+            env.push((cli::PASSWORD, password.as_ref()));
+        }
         let charge = Charge {
             stop_grace: self.run.stop_grace,
             blocked: self.blocked,

@@ -211,7 +211,7 @@ fn lines(status: &Status, seen: Option<&Glance>, reason: Option<&Reason>) -> Str
     if let (Some(record), Some(holder), Some(seen)) = (record, holder, seen) {
         let duration = humantime::format_duration(record.lease_duration);
         let renewed = seen.age.map_or(String::new(), |age| {
-            format!(", renewed {} ago by the file's time stamp", brief(age))
+            format!(", renewed {} ago by clocks on walls", brief(age))
         });
         let late = if is_late(record, seen) {
             ", which is late"

@@ -216,6 +216,8 @@ struct Knowing {
     died: Arc<Notify>,
     life: Life,
     between: Option<Vec<Observed>>,
+    /// Where it tells of all changes: that there is one.
+    news: Option<Arc<Notify>>,
     /// How long its answers are on their way.
     takes: Duration,
 }
@@ -227,6 +229,7 @@ impl Knowing {
             died: Arc::new(Notify::new()),
             life: Life::Alive,
             between: None,
+            news: None,
             takes: Duration::ZERO,
         }
     }
@@ -255,6 +258,19 @@ impl LeaseStore for Knowing {
             self.died.notify_one();
             Wake::HolderDied(self.read().await.unwrap().unwrap())
         })
+    }
+
+    fn moved_on(&self, _: Option<Revision>) -> Answer<'_, ()> {
+        Box::pin(async {
+            match &self.news {
+                Some(news) => news.notified().await,
+                None => std::future::pending().await,
+            }
+        })
+    }
+
+    fn tells(&self) -> bool {
+        self.news.is_some()
     }
 
     fn between(
@@ -304,6 +320,44 @@ async fn what_the_store_has_kept_is_seen_too() {
     world.overwrite(next).await;
     let seen = sees(&mut observer, Duration::from_millis(500)).await;
     assert_eq!(seen[..2], ["1 released", "a elected 2"]);
+}
+
+/// A store that tells is looked at once in a second; what it tells of is new all the same.
+#[tokio::test(start_paused = true)]
+async fn what_is_told_has_just_happened() {
+    let world = World::new();
+    let _a = leader(&world, "a").await;
+    let news = Arc::new(Notify::new());
+    let store = Knowing::new(&world);
+    let mut observer = observer(
+        &world,
+        Knowing {
+            news: Some(news.clone()),
+            ..store
+        },
+    );
+    assert_eq!(word(observer.next().await.seen), "a elected 1");
+    let mut record = world.record().unwrap();
+    let held = record.state.clone();
+    let ms = Duration::from_millis;
+    let (seen, ()) = tokio::join!(observer.next(), async {
+        tokio::time::sleep(ms(800)).await;
+        record.state = State::Vacant { successor: None };
+        world.overwrite(record.clone()).await;
+        news.notify_one();
+    });
+    assert_eq!(word(seen.seen), "1 released");
+    let (seen, ()) = tokio::join!(observer.next(), async {
+        tokio::time::sleep(ms(700)).await;
+        (record.state, record.term) = (held, Term::new(2).unwrap());
+        world.overwrite(record.clone()).await;
+        news.notify_one();
+    });
+    let Seen::Elected { gap, acquired, .. } = seen.seen else {
+        panic!("somebody leads")
+    };
+    assert_eq!(gap, Some(ms(700)));
+    assert_eq!(acquired, Some(Acquired::Vacant));
 }
 
 #[tokio::test(start_paused = true)]

@@ -83,6 +83,11 @@ impl View {
         Some(self.current.as_ref()?.as_ref()?.revision)
     }
 
+    /// Nothing was new by then, as at a look.
+    pub(super) fn was_quiet(&mut self, until: BootTime) {
+        self.looked = self.looked.max(until);
+    }
+
     /// When something is to be told although nothing happens.
     pub(super) fn deadline(&self) -> BootTime {
         match &self.situation {

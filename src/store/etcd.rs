@@ -139,6 +139,10 @@ impl Backend for Etcd {
         format!("etcd at {}", authority(host, *port))
     }
 
+    fn count(revision: Revision) -> u64 {
+        revision.parts()[2]
+    }
+
     fn name(&self, key: Key) -> String {
         format!("the key {}", self.keys[key as usize].escape_debug())
     }
@@ -307,6 +311,9 @@ struct KeyValue {
     key: Bytes,
     #[serde(deserialize_with = "number")]
     mod_revision: u64,
+    /// How often it was put since it was made; not told of one that was deleted.
+    #[serde(default, deserialize_with = "number")]
+    version: u64,
     #[serde(default)]
     value: Bytes,
 }
@@ -314,7 +321,7 @@ struct KeyValue {
 impl KeyValue {
     fn stored(&self, cluster: u64) -> Stored {
         Stored {
-            revision: Revision::new([self.mod_revision, cluster, 0, 0]),
+            revision: Revision::new([self.mod_revision, cluster, self.version, 0]),
             value: self.value.0.clone(),
         }
     }

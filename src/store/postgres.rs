@@ -117,6 +117,20 @@ impl Postgres {
         Err(trouble(&e))
     }
 
+    /// Of what was done to the table.
+    fn trouble(&self, e: &Error) -> StoreError {
+        let code = e.code().map_or("", SqlState::code);
+        let is_known = ["42501", "42P01"].contains(&code);
+        match e.as_db_error() {
+            Some(db) if code.starts_with("42") && !is_known => StoreError::lasting(format!(
+                "the table {} is not ours ({}): name another as table= in --store",
+                self.table.name,
+                db.message(),
+            )),
+            _ => trouble(e),
+        }
+    }
+
     async fn listen_on(&self, session: &Session) -> Result<(), Error> {
         let rows = session.rows(&self.table.schema()).await?;
         let schema = rows.first().and_then(|row| row.get(0));
@@ -166,7 +180,7 @@ impl Backend for Postgres {
             self.create(on).await?;
             told = self.exchange(on, put).await;
         }
-        told.map_err(|e| trouble(&e))
+        told.map_err(|e| self.trouble(&e))
     }
 
     async fn listen(&self, attempt: usize) -> Result<Listener, StoreError> {

@@ -17,6 +17,7 @@
 //! | `redis/trouble.rs` | what an error means, and what would help |
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use ::redis::{Cmd, PushInfo, PushKind, Value};
 use tokio::sync::mpsc;
@@ -37,7 +38,11 @@ use link::{Link, Place};
 
 /// Sent whole each time: a script that the server knows by its hash alone is
 /// forgotten when it restarts.
-const ASK: &str = include_str!("redis/ask.lua");
+static ASK: LazyLock<String> = LazyLock::new(|| {
+    let lines = include_str!("redis/ask.lua").lines().map(str::trim);
+    let code: Vec<_> = lines.filter(|line| !line.starts_with("--")).collect();
+    code.join("\n")
+});
 
 const PREFIX: &str = "leader-demo:";
 
@@ -61,21 +66,9 @@ impl Redis {
                 }
             },
         };
-        let mut prefix = PREFIX.to_owned();
-        let (mut ca, mut cert, mut key) = (None, None, None);
-        for (name, value) in &server.params {
-            match name.as_str() {
-                "prefix" => prefix.clone_from(value),
-                "cacert" => ca = Some(PathBuf::from(value)),
-                "cert" => cert = Some(PathBuf::from(value)),
-                "key" => key = Some(PathBuf::from(value)),
-                _ => {
-                    return malformed(format!(
-                        "unknown parameter {name:?}: there are cacert, cert, key and prefix"
-                    ));
-                }
-            }
-        }
+        let prefix = server.param("prefix").unwrap_or(PREFIX).to_owned();
+        let [ca, cert, key] =
+            ["cacert", "cert", "key"].map(|name| server.param(name).map(PathBuf::from));
         let cert_and_key = match (cert, key) {
             (Some(cert), Some(key)) => Some((cert, key)),
             (None, None) => None,
@@ -129,7 +122,7 @@ impl Backend for Redis {
 
     async fn ask(&self, on: &mut Link, put: Option<&Put>) -> Result<Told, StoreError> {
         let mut ask = ::redis::cmd("EVAL");
-        ask.arg(ASK).arg(self.keys.len()).arg(&self.keys);
+        ask.arg(ASK.as_str()).arg(self.keys.len()).arg(&self.keys);
         if let Some(put) = put {
             // Lua counts from one.
             ask.arg(put.key as usize + 1).arg(self.channel(put.key));

@@ -8,6 +8,7 @@
 //! | `remote/latest.rs` | what the server said last, for who waits for more |
 //! | `remote/examined.rs` | for who judges a server: what it says of itself |
 //! | `remote/dial.rs`, `remote/tls.rs` | connections |
+//! | `remote/network.rs` | what errors of the network mean |
 
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -28,6 +29,7 @@ use crate::store::{Answer, Content, LeaseStore, Observed, Revision, StoreError, 
 pub(in crate::store) mod dial;
 pub(in crate::store) mod examined;
 mod latest;
+pub(in crate::store) mod network;
 pub(in crate::store) mod tls;
 
 use latest::Latest;
@@ -57,6 +59,11 @@ pub(super) trait Backend: Send + Sync + 'static {
     /// The store and the server that the `attempt`th attempt turns to, for people:
     /// "etcd at 10.0.0.1:2379".
     fn address(&self, attempt: usize) -> String;
+
+    /// Which of the key's changes it is: one more than the change before.
+    fn count(revision: Revision) -> u64 {
+        revision.parts()[0]
+    }
 
     /// What the server calls a key, for people.
     fn name(&self, key: Key) -> String;
@@ -269,8 +276,12 @@ impl<B: Backend> Register<B> {
             ))),
             // Unlike a file among ours it may be what somebody else keeps there.
             Err(DecodeError::Garbled) => Err(StoreError::lasting(format!(
-                "{address}: {name} holds something that is not a lease: \
-                 choose another --lock-name, or delete it"
+                "{address}: {name} holds something that is not a {}: \
+                 choose another --lock-name, or delete it",
+                match self.key {
+                    Key::Lease => "lease",
+                    Key::Requests => "request",
+                }
             ))),
         }
     }
@@ -401,7 +412,9 @@ impl<B: Backend> Drop for Doubt<'_, B> {
 
 fn no_answer(within: Duration) -> StoreError {
     let within = humantime::format_duration(within);
-    StoreError::new(format!("no answer within {within}"))
+    StoreError::new(format!(
+        "no answer within {within}: is it frozen or cut off, or not what --store says?"
+    ))
 }
 
 impl<B: Backend> LeaseStore for Register<B> {
@@ -455,6 +468,18 @@ impl<B: Backend> LeaseStore for Register<B> {
 
     fn tells(&self) -> bool {
         true
+    }
+
+    fn between(
+        &self,
+        older: Revision,
+        newer: Revision,
+    ) -> Answer<'_, Result<Option<Vec<Observed>>, StoreError>> {
+        Box::pin(async move {
+            let between = self.latest().between(older, newer, B::count);
+            let observed = |stored| self.observed(Some(stored)).ok().flatten();
+            Ok(between.and_then(|all| all.into_iter().map(observed).collect()))
+        })
     }
 
     fn age(&self, seen: Revision) -> Answer<'_, Result<Option<Duration>, StoreError>> {

@@ -152,6 +152,14 @@ impl Server {
         }
     }
 
+    /// The last with this name counts.
+    #[cfg(any(feature = "etcd", feature = "postgres", feature = "redis"))]
+    pub(super) fn param(&self, name: &str) -> Option<&str> {
+        let mut given = self.params.iter().rev();
+        let found = given.find(|(given, _)| given == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
     fn text(&self, password: Option<&str>) -> String {
         use fmt::Write;
         let mut text = format!("{}://", self.scheme());
@@ -210,12 +218,20 @@ impl std::str::FromStr for Server {
         let Some((scheme, rest)) = url.split_once("://") else {
             return malformed("not a URL: write etcd://HOST:PORT, redis://HOST or postgres://HOST");
         };
-        let known = SCHEMES.iter().find(|(known, ..)| *known == scheme);
+        let known = SCHEMES
+            .iter()
+            .find(|(known, ..)| scheme.eq_ignore_ascii_case(known));
         let Some((_, kind, tls, port)) = known else {
             return Err(ServerError::UnknownScheme(scheme.into()));
         };
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        if path.contains('@') || query.contains('@') {
+            return malformed(
+                "an @ comes after the host: in a password / is written %2F and ? is written %3F, \
+                 and @ elsewhere is %40",
+            );
+        }
         // A password may have an @ in it, a host has none.
         let (login, hosts) = match authority.rsplit_once('@') {
             Some((login, hosts)) => (Some(login), hosts),
@@ -226,20 +242,20 @@ impl std::str::FromStr for Server {
             Some(Err(user)) => (Some(decoded(user)?), None),
             None => (None, None),
         };
-        let params: Vec<_> = query
+        let params = query
             .split('&')
             .filter(|param| !param.is_empty())
-            .map(|param| {
-                let (name, value) = param.split_once('=').unwrap_or((param, ""));
-                Ok((decoded(name)?, decoded(value)?))
-            })
-            .collect::<Result<_, _>>()?;
+            .map(|param| kind.param(param))
+            .collect::<Result<Vec<_>, _>>()?;
         let hosts = match hosts {
             // As libpq takes it: what is meant is a directory of sockets.
-            "" if *kind == Kind::Postgres && params.iter().any(|(name, _)| name == "host") => {
-                "localhost"
+            port if (port.is_empty() || port.starts_with(':'))
+                && *kind == Kind::Postgres
+                && params.iter().any(|(name, _)| name == "host") =>
+            {
+                format!("localhost{port}")
             }
-            hosts => hosts,
+            hosts => hosts.to_owned(),
         };
         let hosts = hosts
             .split(',')
@@ -257,9 +273,53 @@ impl std::str::FromStr for Server {
     }
 }
 
+impl Kind {
+    /// Those that it knows, by name.
+    fn params(self) -> &'static [&'static str] {
+        match self {
+            Self::Etcd => &["cacert", "cert", "key"],
+            Self::Redis => &["cacert", "cert", "key", "prefix"],
+            Self::Postgres => &[
+                "host",
+                "sslcert",
+                "sslkey",
+                "sslmode",
+                "sslrootcert",
+                "table",
+            ],
+        }
+    }
+
+    /// A name and its value; what is not known is not shown, as it may be a password.
+    fn param(self, param: &str) -> Result<(String, String), ServerError> {
+        let (name, value) = param.split_once('=').unwrap_or((param, ""));
+        let (name, value) = (decoded(name)?, decoded(value)?);
+        let known = self.params();
+        if !known.contains(&&*name) {
+            let known = known.join(", ");
+            return malformed(format!(
+                "it has an unknown parameter: there are {known}; user and password go before \
+                 the host, as USER:PASSWORD@"
+            ));
+        }
+        if value.is_empty() {
+            return malformed(format!(
+                "{name}= has no value: give it one, or leave it out"
+            ));
+        }
+        Ok((name, value))
+    }
+}
+
 fn host_and_port(text: &str, usual: u16) -> Result<(String, u16), ServerError> {
-    let (host, port) = match text.strip_prefix('[').and_then(|text| text.split_once(']')) {
-        Some((host, rest)) => (host, rest.strip_prefix(':')),
+    let brackets = text.strip_prefix('[');
+    let (host, port) = match brackets.and_then(|text| text.split_once(']')) {
+        Some((host, "")) => (host, None),
+        Some((host, rest)) => match rest.strip_prefix(':') {
+            Some(port) => (host, Some(port)),
+            None => return malformed(format!("what follows [{host}] is no port")),
+        },
+        None if brackets.is_some() => return malformed("a [ has no ]: write [::1], or [::1]:PORT"),
         None => match text.rsplit_once(':') {
             Some((host, _)) if host.contains(':') => {
                 return malformed("an IPv6 address goes into brackets: write [::1], or [::1]:PORT");
@@ -274,8 +334,8 @@ fn host_and_port(text: &str, usual: u16) -> Result<(String, u16), ServerError> {
     }
     let port = match port.map(str::parse) {
         None => usual,
-        Some(Ok(port)) => port,
-        Some(Err(_)) => return malformed(format!("the port after {host} is no port")),
+        Some(Ok(port @ 1..)) => port,
+        Some(_) => return malformed(format!("the port after {host} is no port")),
     };
     Ok((host, port))
 }
@@ -327,12 +387,16 @@ mod tests {
             ("rediss://u:p@h/2", "rediss://u@h:6379/2"),
             ("postgres://u%20v:a@b:c@h/db", "postgres://u%20v@h:5432/db"),
             (
-                "postgresql://h/db?sslmode=require&x",
-                "postgres://h:5432/db?sslmode=require&x=",
+                "PostgreSQL://h/db?sslmode=require&",
+                "postgres://h:5432/db?sslmode=require",
             ),
             (
                 "postgres:///db?host=/run/pg",
                 "postgres://localhost:5432/db?host=%2Frun%2Fpg",
+            ),
+            (
+                "postgres://u@:7/db?host=/run/pg",
+                "postgres://u@localhost:7/db?host=%2Frun%2Fpg",
             ),
         ] {
             let server: Server = url.parse().unwrap();
@@ -351,7 +415,15 @@ mod tests {
             ("mysql://u:secret@h", "unknown scheme \"mysql\""),
             ("etcd://u:secret@", "names no host"),
             ("etcd://u:secret@h,", "names no host"),
-            ("etcd://u:secret@?host=x", "names no host"),
+            ("postgres://u:secret@?table=x", "names no host"),
+            ("postgres://h/db?password=secret", "as USER:PASSWORD@"),
+            ("redis://h?secret", "there are cacert, cert, key, prefix"),
+            ("etcd://h?cacert=", "cacert= has no value"),
+            ("redis://u:7/secret@h", "is written %2F"),
+            ("redis://u:7?secret@h", "is written %2F"),
+            ("etcd://u:secret@[::1", "a [ has no ]"),
+            ("etcd://u:secret@[::1]2379", "is no port"),
+            ("etcd://u:secret@h:0", "after h is no port"),
             ("etcd://u:secret@::1", "into brackets"),
             ("etcd://u:secret@fe80::1:2379", "into brackets"),
             ("etcd://u:secret@h:x", "after h is no port"),

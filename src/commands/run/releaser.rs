@@ -12,6 +12,7 @@ use leader_demo::{LockName, SessionId, Term, release_for};
 use tokio::time::{sleep, timeout};
 
 use super::helper;
+use crate::cli::with_its_password;
 use crate::commands::runtime;
 
 pub(super) const NAME: &str = "__release";
@@ -68,6 +69,7 @@ pub(super) fn main(mut args: impl Iterator<Item = OsString>) -> Result<()> {
     } = Bequest::from_args(&mut args)?;
     let term = Term::new(helper::number(&mut args)?).context("no term")?;
     let server: Server = std::env::var("LEADER_DEMO_STORE")?.parse()?;
+    let server = with_its_password(server);
     runtime()?.block_on(async {
         let store = server.open(&lock_name, lease_duration)?;
         let released = async {

@@ -19,7 +19,8 @@ use tokio::task::JoinSet;
 use tokio_rustls::rustls;
 
 use crate::store::StoreError;
-use crate::store::remote::dial::{Files, dial, is_closed, server_name};
+use crate::store::remote::dial::{Files, dial, server_name};
+use crate::store::remote::network::{self, is_closed};
 
 /// Closed when dropped.
 pub(in crate::store) struct Gateway {
@@ -234,10 +235,13 @@ fn lost(trouble: &(dyn Error + 'static)) -> StoreError {
             "it closed the connection: it restarts, or only one end speaks TLS (write etcd:// or \
              etcds:// in --store)",
         ),
-        None => {
-            let causes: Vec<_> = causes().map(ToString::to_string).collect();
-            StoreError::new(causes.join(": "))
-        }
+        None => match causes().find_map(<dyn Error>::downcast_ref) {
+            Some(io) => network::trouble(io),
+            None => {
+                let causes: Vec<_> = causes().map(ToString::to_string).collect();
+                StoreError::new(causes.join(": "))
+            }
+        },
     }
 }
 

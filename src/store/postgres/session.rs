@@ -16,6 +16,7 @@ use tokio_rustls::rustls;
 
 use super::settings::Settings;
 use crate::store::StoreError;
+use crate::store::remote::network;
 use crate::store::remote::{APART, IDLE, QUESTIONS};
 
 /// What it takes: a first version that is still looked after by anybody.
@@ -130,16 +131,25 @@ pub(super) fn trouble(e: &Error) -> StoreError {
         code if code.starts_with("28") => "let this user in, or choose another in --store",
         "3D000" => "create the database, or name another in --store",
         "3F000" => "create the schema, or name another in table= of --store",
+        "42501" if what.contains(" for database ") => "GRANT this user CONNECT on the database",
+        "42501" if what.contains(" for schema ") => "GRANT this user USAGE on the schema",
         "42501" => "GRANT this user SELECT, INSERT and UPDATE on the table",
-        // Dropped this moment: the next one creates it.
-        "42P01" => return StoreError::new(what),
-        // A table, but not ours.
-        code if code.starts_with("42") => "name another table= in --store",
-        // All that we ask for and not every server has: to write, on a standby.
-        "0A000" => return StoreError::new(format!("{what}: name the primary in --store")),
-        _ => return StoreError::new(what),
+        code => return passing(code, what),
     };
     StoreError::lasting(format!("{what}: {remedy}"))
+}
+
+/// What the server may say otherwise the next time.
+fn passing(code: &str, what: String) -> StoreError {
+    let remedy = match code {
+        // All that we ask for and not every server has: to write, on a standby.
+        "0A000" => "name the primary in --store",
+        "53300" => "end other sessions, or allow for more",
+        "55P03" => "somebody has locked the row or the table: wait, or see pg_locks",
+        // Among others a table that was dropped this moment: the next one creates it.
+        _ => return StoreError::new(what),
+    };
+    StoreError::new(format!("{what}: {remedy}"))
 }
 
 /// Neither the server's word nor the network's is about how we are set up.
@@ -154,9 +164,9 @@ fn of_this_side(e: &Error, source: &(dyn std::error::Error + 'static)) -> StoreE
     }
     let what = one_line(&format!("{e}: {source}"));
     match (io, source.to_string().as_str()) {
-        (Some(_), _) => StoreError::new(what),
+        (Some(io), _) => network::trouble(io),
         (None, "password missing") => StoreError::lasting(
-            "it asks for a password: give one in --store, PGPASSWORD or ~/.pgpass",
+            "it asks for a password: give one in --store, PGPASSWORD or ~/.pgpass (of mode 600)",
         ),
         (None, _) => StoreError::lasting(format!("{what}: see sslmode= of --store")),
     }

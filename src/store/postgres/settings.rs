@@ -70,30 +70,13 @@ impl Settings {
         env: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, ServerError> {
         let env = |name| env(name).filter(|value| !value.is_empty());
-        let mut params = Params::default();
-        for (name, value) in &server.params {
-            let param = match name.as_str() {
-                "host" => &mut params.host,
-                "sslcert" => &mut params.sslcert,
-                "sslkey" => &mut params.sslkey,
-                "sslmode" => &mut params.sslmode,
-                "sslrootcert" => &mut params.sslrootcert,
-                "table" => &mut params.table,
-                _ => {
-                    return Err(malformed(format!(
-                        "a PostgreSQL has no parameter {name}: \
-                         use host, sslcert, sslkey, sslmode, sslrootcert or table"
-                    )));
-                }
-            };
-            *param = Some(value.clone());
-        }
+        let param = |name| server.param(name).map(str::to_owned);
         if server.path.contains('/') {
             return Err(malformed(
                 "the path is more than a database: write postgres://HOST/DATABASE",
             ));
         }
-        let hosts = match params.host {
+        let hosts = match param("host") {
             Some(directory) if directory.starts_with('/') => vec![(directory, server.hosts[0].1)],
             Some(_) => {
                 return Err(malformed(
@@ -102,10 +85,10 @@ impl Settings {
             }
             None => server.hosts.clone(),
         };
-        let mode = params.sslmode.or_else(|| env("PGSSLMODE"));
+        let mode = param("sslmode").or_else(|| env("PGSSLMODE"));
         let mode = mode.as_deref().map_or(Ok(Mode::Prefer), str::parse)?;
-        let root = params.sslrootcert.or_else(|| env("PGSSLROOTCERT"));
-        let cert_and_key = match (params.sslcert, params.sslkey) {
+        let root = param("sslrootcert").or_else(|| env("PGSSLROOTCERT"));
+        let cert_and_key = match (param("sslcert"), param("sslkey")) {
             (Some(cert), Some(key)) if mode == Mode::VerifyFull => Some((cert.into(), key.into())),
             (None, None) => None,
             _ => {
@@ -118,7 +101,7 @@ impl Settings {
         let user = server.user.clone();
         Ok(Self {
             hosts,
-            table: quoted(params.table.as_deref().unwrap_or(TABLE))?,
+            table: quoted(server.param("table").unwrap_or(TABLE))?,
             user: user.or_else(|| env("PGUSER")).or_else(|| env("USER")),
             password: server.password.clone().or_else(|| env("PGPASSWORD")),
             password_file: env("PGPASSFILE").or_else(in_home).map(PathBuf::from),
@@ -194,16 +177,6 @@ impl Settings {
     }
 }
 
-#[derive(Default)]
-struct Params {
-    host: Option<String>,
-    sslcert: Option<String>,
-    sslkey: Option<String>,
-    sslmode: Option<String>,
-    sslrootcert: Option<String>,
-    table: Option<String>,
-}
-
 fn malformed(why: impl Into<String>) -> ServerError {
     ServerError::Malformed(why.into())
 }
@@ -244,7 +217,6 @@ mod tests {
     #[test]
     fn what_is_not_known_is_refused_and_what_is_known_is_listed() {
         for (url, says) in [
-            ("postgres://h/db?sslmod=require", "use host, sslcert"),
             ("postgres://h/db?sslmode=verify-ca", "use disable, prefer"),
             ("postgres://h/a/b", "more than a database"),
             ("postgres://h/db?host=other", "directory of sockets"),
@@ -254,7 +226,7 @@ mod tests {
             ),
             ("postgres://h/db?sslcert=c&sslkey=k", "verify-full"),
             ("postgres://h/db?table=a.b.c", "no name of a table"),
-            ("postgres://h/db?table=", "no name of a table"),
+            ("postgres://h/db?table=a.", "no name of a table"),
         ] {
             let error = settings(url, &[]).err().unwrap();
             assert!(error.contains(says), "{url}: {error}");

@@ -9,7 +9,7 @@ use tokio_rustls::rustls;
 
 use super::link::Place;
 use crate::store::StoreError;
-use crate::store::remote::dial::is_closed;
+use crate::store::remote::network::{self, is_closed};
 
 const TOO_OLD: &str = "it is too old: use Redis 6 or newer, or Valkey";
 
@@ -105,7 +105,8 @@ pub(super) fn of_redis(error: &RedisError, place: &Place) -> StoreError {
     let is = |word: &str| {
         code == word || code == "ERR" && said.split([' ', ':', '-']).any(|said| said == word)
     };
-    if is("NOPERM") {
+    // Redis 7 has that word in all cases but this.
+    if is("NOPERM") || said.contains("executing the script can't") {
         let (user, prefix) = (place.user.as_deref().unwrap_or("default"), &place.prefix);
         return StoreError::lasting(format!(
             "the user may not do what is needed: ACL SETUSER {user} ~{prefix}* &{prefix}* {COMMANDS}"
@@ -136,12 +137,9 @@ pub(super) fn of_io(error: &io::Error) -> StoreError {
     if let Some(cause) = cause {
         return of_tls(cause);
     }
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => {
-            StoreError::new("nobody listens there: is it running, and is --store right?")
-        }
-        _ if is_closed(error) => closed(),
-        _ => StoreError::new(error.to_string()),
+    match is_closed(error) {
+        true => closed(),
+        false => network::trouble(error),
     }
 }
 
@@ -158,7 +156,7 @@ fn of_tls(error: &rustls::Error) -> StoreError {
                 .into()
         }
         Tls::InvalidMessage(_) => "it does not talk TLS: use redis://, or another port".into(),
-        _ => format!("no TLS with it: {error}"),
+        _ => format!("no TLS with it: {error}: see cacert, cert and key in --store, and its certificate"),
     })
 }
 

@@ -51,10 +51,3 @@ pub(in crate::store) fn server_name(host: &str) -> Result<ServerName<'static>, S
     ServerName::try_from(host.to_owned())
         .map_err(|_| StoreError::lasting(format!("{host:?} is no name for a TLS certificate")))
 }
-
-/// Whether the other end closed the connection. With something unread there, that is a
-/// reset: to one who had not read all that was sent, and to one who then sent more.
-pub(in crate::store) fn is_closed(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
-    matches!(error.kind(), UnexpectedEof | ConnectionReset | BrokenPipe)
-}

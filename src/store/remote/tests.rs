@@ -94,11 +94,15 @@ impl Backend for Servers {
         pending().await
     }
 
-    async fn settings(&self, _on: &mut usize, _attempt: usize) -> Result<Vec<Setting>, StoreError> {
+    async fn settings(
+        &self,
+        _on: &mut Connection,
+        _attempt: usize,
+    ) -> Result<Vec<Setting>, StoreError> {
         Ok(Vec::new())
     }
 
-    async fn delete(&self, _on: &mut usize) -> Result<(), StoreError> {
+    async fn delete(&self, _on: &mut Connection) -> Result<(), StoreError> {
         *self.keys.lock().unwrap() = [None, None];
         Ok(())
     }

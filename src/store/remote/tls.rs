@@ -64,5 +64,8 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, StoreError>
 }
 
 fn unfit(path: &Path, why: impl Display) -> StoreError {
-    StoreError::lasting(format!("cannot use {} for TLS: {why}", path.display()))
+    StoreError::lasting(format!(
+        "cannot use {} for TLS: {why}: see --store",
+        path.display()
+    ))
 }
