@@ -81,7 +81,7 @@ fn bench(args: &[String]) -> Result<()> {
     left().dirs.insert(dir.path().to_owned());
 
     let mut tools = Vec::new();
-    let mut servers = Servers::new(dir.path().to_owned());
+    let mut servers = Servers::new(dir.path().join("servers"));
     for tool in TOOLS.into_iter().filter(is_wanted) {
         if tool.is_installed() {
             let own = dir.path().join(format!("{tool:?}"));
