@@ -110,7 +110,7 @@ mutants: ## Break each rule on purpose: no test may miss it (installs cargo-muta
 bench: ## Measure, side by side with flock(1)
 	cargo bench --bench speed -- $(ARGS)
 
-bench-peers: ## Beside etcd, Redis, ZooKeeper, PostgreSQL: twelve minutes; writes docs/PEERS.md
+bench-peers: ## Beside etcd, Redis, ZooKeeper, PostgreSQL: fifteen minutes; writes docs/PEERS.md
 	cargo bench --features full --bench peers -- $(ARGS)
 
 deps-peers: ## Install what bench-peers compares with (Debian packages)

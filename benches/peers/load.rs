@@ -6,12 +6,15 @@ use std::time::Duration;
 use anyhow::Result;
 use leader_demo::{Timing, clock};
 
-use crate::SETTLE;
 use crate::common::process::{Figures, Process};
 use crate::common::roles::WORK;
 use crate::roles;
 use crate::server::{Kind, Server};
 use crate::tool::{Installed, Tool};
+
+/// A session of PostgreSQL that is woken for notices alone says every 10 s what it
+/// has done: what it did at its start has been said by then.
+const SAID: Duration = Duration::from_secs(11);
 
 /// How many wait, beside one that leads; not so many where each is a Python.
 const OURS: [usize; 4] = [0, 1, 10, 100];
@@ -83,7 +86,7 @@ fn grown<'a>(
             crowd.grow(size - before)?;
         }
         before = *size;
-        std::thread::sleep(SETTLE);
+        std::thread::sleep(SAID);
         let mut counted = Vec::new();
         for crowd in &crowds {
             counted.push(crowd.count()?);

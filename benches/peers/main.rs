@@ -3,9 +3,9 @@
 //!
 //! ```text
 //! make deps-peers                        # once: Debian packages
-//! make bench-peers                       # twelve minutes; writes docs/PEERS.md and docs/peers.svg,
+//! make bench-peers                       # fifteen minutes; writes docs/PEERS.md and docs/peers.svg,
 //!                                        # and figures into docs/STORES.md and README.md
-//! make bench-peers ARGS=--quick          # five, and what it writes is below target
+//! make bench-peers ARGS=--quick          # eight, and what it writes is below target
 //! make bench-peers ARGS='--quick redis'  # these alone: those whose names contain that
 //! ```
 //!
@@ -81,7 +81,7 @@ fn bench(args: &[String]) -> Result<()> {
     left().dirs.insert(dir.path().to_owned());
 
     let mut tools = Vec::new();
-    let mut servers = Servers::new(dir.path().to_owned());
+    let mut servers = Servers::new(dir.path().join("servers"));
     for tool in TOOLS.into_iter().filter(is_wanted) {
         if tool.is_installed() {
             let own = dir.path().join(format!("{tool:?}"));
@@ -114,7 +114,7 @@ fn measure(tools: &[Installed], servers: &[Rc<Server>], quick: bool, dir: &Path)
     let mut frozen = rounds(Harm::FreezeWrapper, 45)?.into_iter();
     let mut idle = idle::of(tools, seconds(10, 3))?.into_iter();
     let trips = handover::of(servers, if quick { 20 } else { 100 })?;
-    let loads = load::of(tools, seconds(12, 6))?;
+    let loads = load::of(tools, seconds(20, 10))?;
     let mut rows = Vec::new();
     for tool in tools {
         rows.push(Row {

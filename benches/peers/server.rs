@@ -80,7 +80,7 @@ impl Servers {
         }
         eprintln!("starting {}", kind.name());
         let own = self.dir.join(kind.name());
-        std::fs::create_dir(&own)?;
+        std::fs::create_dir_all(&own)?;
         let start = match kind {
             Kind::Etcd => etcd,
             Kind::Redis => redis,
