@@ -154,9 +154,11 @@ impl Arena<'_> {
             self.hurt(at, Fault::FreezeBriefly, now + step.lasts)?;
         }
         self.place.remove()?;
-        self.no_newcomer_before = now + lease + self.timing.retry_period();
+        // A server may have taken its time.
+        let gone = clock::now();
+        self.no_newcomer_before = gone + lease + self.timing.retry_period();
         self.story.tell(now, "removed", None, "")?;
-        self.live_until(now + lease)?;
+        self.live_until(gone + lease)?;
         self.agreed(term + 1)?;
         self.live_until(self.no_newcomer_before)?;
         Ok(Played::Yes)

@@ -149,7 +149,7 @@ fn chaos(settings: &Settings) -> Result<()> {
     println!("{tally}");
     println!("processors kept busy: {:.1}", busy.processors()?);
     if !INTERRUPTED.load(Ordering::Relaxed) {
-        tally.is_complete(settings.duration)?;
+        tally.is_complete(settings.is_long())?;
     }
     Ok(())
 }

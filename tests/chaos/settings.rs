@@ -135,6 +135,13 @@ impl Settings {
         }
     }
 
+    /// Everything must have had its turn by then, also what seldom fits.
+    pub(crate) fn is_long(&self) -> bool {
+        let cards: usize = self.store.cards().iter().map(|(_, times)| times).sum();
+        let round = self.store.pause() / 2 * cards as u32 / self.elections as u32;
+        self.duration >= Duration::from_secs(60).max(round * 4)
+    }
+
     /// How to see the same again.
     pub(crate) fn replay(&self) -> String {
         let duration = humantime::format_duration(self.duration).to_string();
