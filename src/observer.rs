@@ -79,8 +79,9 @@ pub enum Seen {
         /// How it came by the lease, where that could be seen.
         acquired: Option<Acquired>,
         /// Since the last leader was seen to end, or, if it fell silent, to
-        /// renew. None: it was not seen. What one look finds, well below a
-        /// millisecond on a quiet machine, is taken for one moment.
+        /// renew. None: it was not seen. Where one look finds both, it is as long
+        /// as that took: well below a millisecond on a quiet machine, a round
+        /// trip to a server.
         gap: Option<Duration>,
     },
     /// The leader renewed its lease.
@@ -311,10 +312,11 @@ impl<S: LeaseStore> Observer<S> {
                 () = &mut moved_on => true,
                 () = self.timer.wait_until(blink) => false,
             };
-            if told && tells {
+            let now = self.clock.now();
+            // The end of a lease is often the moment when somebody takes it.
+            if tells && (told || now >= self.view.deadline()) {
                 self.view.was_quiet(quiet);
             }
-            let now = self.clock.now();
             // Who slept was told nothing.
             if told || now >= until || now.since(blink) >= BLINK {
                 return None;

@@ -151,7 +151,10 @@ impl View {
         if before.as_ref().map(|o| o.revision) == current.as_ref().map(|o| o.revision) {
             return;
         }
-        for one in between.iter().flatten().chain(&current) {
+        // One who was told of the first looked for the last.
+        let before = between.iter().flatten().map(|one| (asked_at, one));
+        for (seen_at, one) in before.chain(current.iter().map(|one| (now, one))) {
+            look.now = seen_at;
             if let Content::Record(record) = &one.content {
                 match &record.state {
                     State::Held(_) if believable => self.held(record, &mut look),

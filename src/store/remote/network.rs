@@ -9,13 +9,17 @@ pub(in crate::store) fn trouble(error: &io::Error) -> StoreError {
     use io::ErrorKind::{ConnectionRefused, NotFound};
     let said = error.to_string();
     StoreError::new(match error.kind() {
-        ConnectionRefused => "nobody listens there: is it running, and is --store right?".into(),
+        ConnectionRefused => {
+            "nobody listens there: is it running, and does --store have its address?".into()
+        }
         // A socket has a path.
-        NotFound => format!("there is no socket ({said}): is it running, and is --store right?"),
+        NotFound => format!(
+            "there is no socket ({said}): is it running, and does --store have its address?"
+        ),
         _ if is_closed(error) => "it closed the connection: is it restarting?".into(),
         // std has no kind for it.
         _ if said.contains("lookup address") => {
-            format!("that name has no address ({said}): is --store right?")
+            format!("that name has no address ({said}): is it what --store should say?")
         }
         _ => format!("{said}: is there a way to it through the network?"),
     })
