@@ -11,7 +11,7 @@ use serde_json::Value;
 mod common;
 
 use common::run::{LONG, Runs, SHORT, eventually, is_alive, send};
-use common::{Cluster, assert_one_leader_at_a_time};
+use common::{Cluster, Node, assert_one_leader_at_a_time};
 
 /// A server that all tests share, and its URL; none where it is not installed.
 trait Place {
@@ -139,6 +139,36 @@ fn all_commands_know_it(url: &str) {
     next.stop();
 }
 
+/// It looks once in a second, and is told of what happens meanwhile.
+fn who_watches_sees_hand_overs_and_their_gaps(url: &str) {
+    let cluster = Cluster::on(url, LONG);
+    let (mut first, mut next) = (cluster.leader("first"), cluster.follower("next"));
+    let mut command = cluster.command("watch");
+    command.arg("--json");
+    let mut watch = Node::spawn("watch", command);
+    watch.until("elected");
+    // Nothing is said of a gap where the machine was too busy to see it.
+    let mut targets = ["next", "first"].into_iter().cycle().take(20);
+    let told = targets.find_map(|to| {
+        std::thread::sleep(Duration::from_millis(600));
+        let mut hand_over = cluster.command("hand-over");
+        let handed = hand_over.args(["--to", to]).output().unwrap();
+        assert!(handed.status.success(), "{}", says(&handed));
+        let elected = watch.until("elected");
+        assert_eq!(elected["leader"], to);
+        Some(elected).filter(|elected| elected["gap_ns"].is_u64())
+    });
+    assert_eq!(told.expect("a gap")["acquired"], "handed_over");
+    let all = watch.all();
+    assert!(
+        all.iter().any(|line| line["event"] == "handed_over"),
+        "{all:?}"
+    );
+    for node in [&mut first, &mut next, &mut watch] {
+        node.stop();
+    }
+}
+
 /// Nobody sees a process die on a server; but its guard outlives it, and says so.
 fn a_killed_wrapper_costs_a_hand_over(url: &str) {
     killed(url, |wrapper, _| send(wrapper, Signal::KILL));
@@ -200,6 +230,7 @@ macro_rules! every_place {
             every_place!(@cases $place:
                 three_nodes_fail_over
                 all_commands_know_it
+                who_watches_sees_hand_overs_and_their_gaps
                 a_killed_wrapper_costs_a_hand_over
                 with_its_command_it_costs_no_more
                 a_frozen_wrapper_is_not_spoken_for
