@@ -231,7 +231,8 @@ impl Installed {
             }
             Tool::EtcdElect => {
                 let mut elect = Command::new(Path::new(PEERS).join("elect.sh"));
-                elect.arg(name);
+                // `etcdctl lock` has its keys below the name, too.
+                elect.arg(format!("{name}-elect"));
                 elect
             }
             Tool::Redis => python("redis"),
