@@ -43,7 +43,7 @@ impl Look {
     }
 }
 
-const NAMES: usize = 180;
+const NAMES: usize = 210;
 const PANEL: usize = 200;
 const BAR: usize = 125;
 const LINE: usize = 22;
