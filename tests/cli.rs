@@ -669,7 +669,7 @@ fn a_store_that_is_not_built_in_is_told_with_the_feature_that_has_it() {
             .output()
             .unwrap();
         let error = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert_eq!(output.status.code(), Some(2), "{error}");
         assert_eq!(error.lines().count(), 1, "{error}");
         assert!(error.contains(&format!("--features {feature},")), "{error}");
         assert!(!error.contains("secret"), "{error}");
