@@ -140,7 +140,11 @@ impl Postgres {
                 ])
                 .arg(dir.path().join("data")),
         );
-        Self::on(dir, "", port)
+        let standby = Self::on(dir, "", port);
+        eventually("it follows", || {
+            self.sql("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'") != "0"
+        });
+        standby
     }
 
     fn on(dir: TempDir, conf: &str, port: u16) -> Self {
