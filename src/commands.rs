@@ -38,9 +38,8 @@ pub(crate) mod watch;
 /// How long a stop waits for the store, and then for the terminal.
 const PATIENCE: Duration = Duration::from_millis(700);
 
-/// How long who looks waits for a server: not as long as an observer, which does not
-/// know why there is no answer.
-const ANSWER: Duration = Duration::from_secs(4);
+/// How long who looks once waits for a server.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// A signal that follows so soon is the same one: timeout(1) and make(1) pass
 /// on to their child what its whole process group has been sent already.

@@ -395,7 +395,7 @@ mod redis {
         let short = judged_on(&url, &["--lease-duration=130ms"]);
         short.refused("leaders lose their leases as it is");
         proxy.becomes(Network::Parted);
-        is_refused(&url, &["Redis at 127.0.0.1:", "no answer within 4s"]);
+        is_refused(&url, &["Redis at 127.0.0.1:", "no answer within 5s"]);
     }
 
     #[test]
